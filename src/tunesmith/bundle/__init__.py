@@ -1,0 +1,1 @@
+"""The artefact on disk: the only thing that training hands to serving."""

@@ -1,0 +1,47 @@
+"""What a person labelled. An `Example` survives unchanged from file to report, so every error can name its line."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The file and the line (from 1) an example was read from."""
+
+    file: str
+    line: int
+
+    def __str__(self) -> str:
+        """`file:line`, as an editor understands it."""
+        return f"{self.file}:{self.line}"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Span:
+    """An entity: characters `start` to `end` (exclusive, code points) of the text carry `label`."""
+
+    start: int
+    end: int
+    label: str
+
+
+Gold = tuple[Span, ...] | str | tuple[str, ...] | float
+"""Entity spans, one label, several labels, or a score: what is meant is the task's to know."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Example:
+    """One labelled (or, with `gold=None`, unlabelled) text.
+
+    `words` holds the borders of the words where the file gave words: a tag then belongs to a whole word.
+    `group` keeps rows that belong together in one split; `time` orders rows (ISO 8601).
+    """
+
+    id: str
+    text: str
+    source: Source
+    pair: str | None = None
+    words: tuple[tuple[int, int], ...] | None = None
+    gold: Gold | None = None
+    group: str | None = None
+    time: str | None = None
+    weight: float = 1.0

@@ -1,0 +1,36 @@
+"""The contract of a tuning method: which parameters learn, and what stands in their way.
+
+Laws, met by every kind (tests/laws): wrapping leaves the function unchanged at the start; only parameters for which
+`trains` is true move; saved and loaded weights give equal logits; merged equals wrapped.
+"""
+
+from abc import abstractmethod
+
+from torch import nn
+
+from tunesmith.core.component import Component
+
+
+class Method(Component):
+    """Which parameters learn. Names are those of `Model.named_parameters()`, heads begin with `head.`."""
+
+    @property
+    @abstractmethod
+    def learning_rate(self) -> float:
+        """A peak rate that works for this method where the configuration gives none."""
+
+    def wrap(self, name: str, module: nn.Module) -> nn.Module | None:
+        """What should stand in the place of `module`, or None to leave it as it is."""
+        return None
+
+    @abstractmethod
+    def trains(self, parameter_name: str) -> bool:
+        """Whether the parameter learns."""
+
+
+class Mergeable(nn.Module):
+    """A wrapper that can be folded back into the plain module it wraps."""
+
+    @abstractmethod
+    def merged(self) -> nn.Module:
+        """A plain module that computes the same."""

@@ -1,0 +1,51 @@
+"""A backbone with a head. Heads, tasks and regularizers see `hidden` [N, D]; only the backbone knows window borders."""
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor, nn
+
+from tunesmith.core.batch import Batch
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """`hidden` [N, D] of every token and `logits` [M, C] at the places of the batch, both fp32 unless autocast."""
+
+    hidden: Tensor
+    logits: Tensor
+
+
+class Backbone(nn.Module):
+    """A pretrained encoder over flat tokens. Implementations are final and live in `tunesmith.models`."""
+
+    width: int
+    """D"""
+    max_length: int
+    """The longest window the position table allows, special tokens included."""
+    config: Mapping[str, Any]
+    """The Hugging Face configuration of the checkpoint, `model_type` included."""
+
+    @abstractmethod
+    def embed(self, batch: Batch) -> Tensor:
+        """The input of the first layer, [N, D]: what adversarial training perturbs and attributions start from."""
+
+    @abstractmethod
+    def forward(self, batch: Batch, *, embeddings: Tensor | None = None) -> Tensor:
+        """Hidden states of the last layer, [N, D]. `embeddings` [N, D] stands in for `embed(batch)`."""
+
+
+class Model(nn.Module):
+    """`head(backbone(batch)[places])`."""
+
+    def __init__(self, backbone: Backbone, head: nn.Module) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.head = head
+
+    def forward(self, batch: Batch, *, embeddings: Tensor | None = None) -> Output:
+        """Hidden states of all tokens and logits at the places of the batch."""
+        hidden = self.backbone(batch, embeddings=embeddings)
+        return Output(hidden, self.head(hidden.index_select(0, batch.places)))

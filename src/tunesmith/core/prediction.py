@@ -1,0 +1,98 @@
+"""What a model said about one example, beside what the person said. Reports and metrics are computed from these alone."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from tunesmith.core.example import Gold, Source, Span
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredSpan:
+    """A predicted entity: characters `start` to `end` (exclusive) with the model's confidence in [0, 1]."""
+
+    start: int
+    end: int
+    label: str
+    confidence: float
+
+    def span(self) -> Span:
+        """The entity without its confidence."""
+        return Span(self.start, self.end, self.label)
+
+
+Answer = tuple[ScoredSpan, ...] | str | tuple[str, ...] | float
+"""Scored spans, one label, several labels, or a score: the predicted counterpart of `Gold`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prediction:
+    """One answer. `scores` maps every label to its probability for the classification tasks, else is empty.
+
+    `truncated` counts the characters that the model never saw; whatever lies there counts as missed.
+    """
+
+    id: str
+    text: str
+    predicted: Answer
+    pair: str | None = None
+    words: tuple[tuple[int, int], ...] | None = None
+    gold: Gold | None = None
+    group: str | None = None
+    source: Source | None = None
+    confidence: float | None = None
+    scores: dict[str, float] = field(default_factory=dict)
+    truncated: int = 0
+
+    def as_record(self) -> dict[str, Any]:
+        """A JSON-ready object; `Prediction.from_record` gives back an equal prediction."""
+        record: dict[str, Any] = {"id": self.id, "text": self.text, "predicted": _plain(self.predicted)}
+        if self.source is not None:
+            record["source"] = {"file": self.source.file, "line": self.source.line}
+        if self.scores:
+            record["scores"] = self.scores
+        if self.truncated:
+            record["truncated"] = self.truncated
+        if self.words is not None:
+            record["words"] = [list(word) for word in self.words]
+        if self.gold is not None:
+            record["gold"] = _plain(self.gold)
+        optional = {"pair": self.pair, "group": self.group, "confidence": self.confidence}
+        return record | {name: value for name, value in optional.items() if value is not None}
+
+    @classmethod
+    def from_record(cls, record: dict[str, Any]) -> "Prediction":
+        """The prediction that `as_record` wrote."""
+        fields = dict(record)
+        fields["predicted"] = _answer(record["predicted"])
+        if "gold" in record:
+            fields["gold"] = _gold(record["gold"])
+        if "source" in record:
+            fields["source"] = Source(**record["source"])
+        if "words" in record:
+            fields["words"] = tuple((start, end) for start, end in record["words"])
+        return cls(**fields)
+
+
+def _plain(value: Gold | Answer) -> Any:
+    if isinstance(value, tuple):
+        return [_plain_item(item) for item in value]
+    return value
+
+
+def _plain_item(item: Span | ScoredSpan | str) -> Any:
+    if isinstance(item, str):
+        return item
+    plain: dict[str, Any] = {"start": item.start, "end": item.end, "label": item.label}
+    return plain | ({"confidence": item.confidence} if isinstance(item, ScoredSpan) else {})
+
+
+def _gold(value: Any) -> Gold:
+    if not isinstance(value, list):
+        return value  # type: ignore[no-any-return]  # JSON gave a str or a float, which is what Gold is
+    return tuple(Span(**item) if isinstance(item, dict) else item for item in value)
+
+
+def _answer(value: Any) -> Answer:
+    if not isinstance(value, list):
+        return value  # type: ignore[no-any-return]  # JSON gave a str or a float, which is what Answer is
+    return tuple(ScoredSpan(**item) if isinstance(item, dict) else item for item in value)

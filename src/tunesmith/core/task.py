@@ -1,0 +1,74 @@
+"""The contract of a task: everything that knows what a label means.
+
+Laws, met by every kind (tests/laws): `decode` of perfect scores gives back the gold of every example whose labels
+survive encoding; the loss of a batch is the sum of the losses of its windows, whatever their company and order.
+"""
+
+from abc import abstractmethod
+from collections.abc import Iterable, Sequence
+
+from torch import Tensor, nn
+
+from tunesmith.core.batch import Batch, Encoding
+from tunesmith.core.component import Component
+from tunesmith.core.example import Example
+from tunesmith.core.model import Backbone, Output
+from tunesmith.core.prediction import Prediction
+from tunesmith.core.tokenizer import Tokenizer
+
+
+class Task(Component):
+    """What a label means, from file to loss to answer. Shapes: M places, C classes."""
+
+    @abstractmethod
+    def bound(self, examples: Iterable[Example]) -> "Task":
+        """The same task with everything filled in that it reads from the training examples (labels, scheme, weights).
+
+        Raises:
+            DataError: the examples do not fit the task, or carry labels that a given label list lacks.
+        """
+
+    @abstractmethod
+    def encode(self, examples: Sequence[Example], tokenizer: Tokenizer) -> list[Encoding]:
+        """Windows of each example in order; a text longer than the tokenizer's window gives several that overlap."""
+
+    @abstractmethod
+    def head(self, backbone: Backbone) -> nn.Module:
+        """A fresh head: hidden states [M, D] to logits [M, C], with parameters named as transformers names them."""
+
+    def count(self, batch: Batch) -> float:
+        """What the summed loss of a batch is divided by: the weight of its places."""
+        return float(batch.weight.sum())
+
+    def scores(self, output: Output, batch: Batch) -> Tensor:
+        """Logits [M, C] that regularizers may compare."""
+        return output.logits
+
+    @abstractmethod
+    def loss(self, output: Output, batch: Batch, *, head: nn.Module, label_smoothing: float = 0.0) -> Tensor:
+        """The SUM over the places, weighted, in fp32. Only the loop divides."""
+
+    @abstractmethod
+    def decode(
+        self,
+        examples: Sequence[Example],
+        encodings: Sequence[Encoding],
+        logits: Sequence[Tensor],
+        *,
+        head: nn.Module,
+    ) -> list[Prediction]:
+        """One prediction per example, in order.
+
+        `encodings` are all windows of `examples` (`Encoding.example` indexes into them), `logits` the [m, C] fp32 CPU
+        tensor of each window. Where windows overlap, the one with more context answers.
+        """
+
+    @property
+    @abstractmethod
+    def main_metric(self) -> str:
+        """The metric that selects the best checkpoint, higher is better (`span_f1`, `accuracy`, `micro_f1`, ...)."""
+
+    @property
+    @abstractmethod
+    def label_names(self) -> tuple[str, ...]:
+        """The C class names in logit order; empty for a score."""

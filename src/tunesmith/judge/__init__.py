@@ -1,0 +1,1 @@
+"""From stored predictions to numbers with intervals, baselines and a report."""

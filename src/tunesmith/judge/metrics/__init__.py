@@ -1,0 +1,1 @@
+"""Pure functions from gold and predicted to numbers."""

@@ -1,0 +1,1 @@
+"""One tuning method per file: which parameters learn and what stands in their way."""

@@ -1,0 +1,1 @@
+"""One task per file: everything that knows what a label means."""

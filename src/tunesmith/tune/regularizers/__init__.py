@@ -1,0 +1,1 @@
+"""One further loss term per file."""

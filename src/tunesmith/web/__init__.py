@@ -1,0 +1,1 @@
+"""What every page shares: style, templates, scripts, vendored charts."""
