@@ -1,0 +1,95 @@
+"""The door: `tunesmith VERB ...`. Turns every failure into one line with a remedy and an exit code of sysexits.h."""
+
+import os
+import signal
+import sys
+import tempfile
+import traceback
+
+import typer
+
+from tunesmith.cli import audit, config, evaluate, init, predict, report, serve, train, verify
+from tunesmith.cli.output import err, failed
+from tunesmith.core.errors import TunesmithError
+
+QUIET = {
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    "DO_NOT_TRACK": "1",
+    "TRANSFORMERS_NO_ADVISORY_WARNINGS": "1",
+}
+"""Set before anything is imported: no telemetry, no noise."""
+
+EPILOG = "A first run: tunesmith init data.jsonl, then tunesmith train data.toml. Every verb has --help and --json."
+
+app = typer.Typer(
+    name="tunesmith",
+    help="From a file of labelled text to a model that is measured, explained and served.",
+    epilog=EPILOG,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("init", rich_help_panel="Prepare")(init.init)
+app.command("audit", rich_help_panel="Prepare")(audit.audit)
+app.command("train", rich_help_panel="Tune")(train.train)
+app.add_typer(config.app, name="config", rich_help_panel="Tune")
+app.command("evaluate", rich_help_panel="Judge")(evaluate.evaluate)
+app.command("report", rich_help_panel="Judge")(report.report)
+app.command("predict", rich_help_panel="Ship")(predict.predict)
+app.command("verify", rich_help_panel="Ship")(verify.verify)
+app.command("serve", rich_help_panel="Ship")(serve.serve)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        import importlib.metadata
+
+        typer.echo(f"tunesmith {importlib.metadata.version('tunesmith')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
+) -> None:
+    """From a file of labelled text to a model that is measured, explained and served."""
+
+
+def main() -> None:
+    """Run the command line and exit."""
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    sys.exit(_run())
+
+
+def _run() -> int:
+    try:
+        app(standalone_mode=True)
+    except TunesmithError as error:
+        return failed(error, as_json="--json" in sys.argv)
+    except KeyboardInterrupt:
+        err.print("interrupted")
+        return 128 + signal.SIGINT
+    except BrokenPipeError:
+        # The reader of our output left: not an error, and nothing more may be written to it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except SystemExit as leaving:
+        return leaving.code if isinstance(leaving.code, int) else 0 if leaving.code is None else 2
+    except Exception as error:
+        return _bug(error)
+    return 0
+
+
+def _bug(error: Exception) -> int:
+    with tempfile.NamedTemporaryFile("w", prefix="tunesmith-bug-", suffix=".txt", delete=False) as file:
+        file.write(f"{' '.join(sys.argv)}\n\n")
+        traceback.print_exception(error, file=file)
+    err.print(f"[red]error[/] this is a bug in tunesmith: {type(error).__name__}: {error}", highlight=False)
+    err.print(f"[green]fix[/]   please report it with the details in {file.name}", highlight=False)
+    return 70
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,254 @@
+"""What is wrong with labelled data, before a model learns it: counts, balance, duplicates, conflicts, leaks, lengths.
+
+Every finding names its lines. The result is a list of sections that the command line prints as tables, `--json`
+prints as an object, and the report shows as a page.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from tunesmith.core.example import Example, Span
+from tunesmith.core.tokenizer import Tokenizer
+from tunesmith.prepare.certificate import Certificate
+from tunesmith.prepare.duplicates import normalized
+
+Status = Literal["ok", "warn", "fail"]
+SHOWN = 20
+"""Rows listed under a finding; the count in the summary is always complete."""
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One finding: a sentence, a verdict and the rows that prove it."""
+
+    title: str
+    status: Status
+    summary: str
+    rows: tuple[dict[str, Any], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AuditReport:
+    """All findings of one audit."""
+
+    sections: tuple[Section, ...]
+
+    @property
+    def status(self) -> Status:
+        """The worst verdict of any section."""
+        found = {section.status for section in self.sections}
+        return "fail" if "fail" in found else "warn" if "warn" in found else "ok"
+
+    def as_record(self) -> dict[str, Any]:
+        """A JSON-ready object."""
+        rows = [
+            {"title": s.title, "status": s.status, "summary": s.summary, "rows": list(s.rows)} for s in self.sections
+        ]
+        return {"status": self.status, "sections": rows}
+
+
+def audit(
+    splits: Mapping[str, Sequence[Example]],
+    *,
+    tokenizer: Tokenizer | None = None,
+    certificates: Mapping[str, Certificate] | None = None,
+    english_only: bool = False,
+) -> AuditReport:
+    """Look through the splits of one data set.
+
+    Args:
+        splits: examples by split name; the first split is the one the model learns from.
+        tokenizer: measures lengths in tokens against its window; without it lengths are in characters.
+        certificates: by split, for data with entities.
+        english_only: whether the backbone knows English only.
+    """
+    sections = [
+        _counts(splits),
+        _balance(splits),
+        _unseen_labels(splits),
+        *([_certificate(certificates)] if certificates else []),
+        _lengths(splits, tokenizer),
+        _duplicates(splits),
+        _conflicts(splits),
+        _leaks(splits),
+        _script(splits, english_only=english_only),
+    ]
+    return AuditReport(tuple(sections))
+
+
+def labels_of(example: Example) -> tuple[str, ...]:
+    """The labels an example carries: entity types, one label, several, or none for a score."""
+    if isinstance(example.gold, str):
+        return (example.gold,)
+    if isinstance(example.gold, tuple):
+        return tuple(item.label if isinstance(item, Span) else item for item in example.gold)
+    return ()
+
+
+def _counts(splits: Mapping[str, Sequence[Example]]) -> Section:
+    rows = []
+    for name, examples in splits.items():
+        entities = any(isinstance(e.gold, tuple) and any(isinstance(g, Span) for g in e.gold) for e in examples)
+        labels = Counter(label for example in examples for label in labels_of(example))
+        row: dict[str, Any] = {"split": name, "examples": len(examples), "labels": len(labels)}
+        row |= {"entities": sum(labels.values())} if entities else {}
+        row |= {"unlabelled": sum(example.gold is None for example in examples)}
+        rows.append(row)
+    total = sum(row["examples"] for row in rows)
+    empty = [row["split"] for row in rows if not row["examples"]]
+    if empty:
+        return Section("Counts", "fail", f"no examples in: {', '.join(empty)}", tuple(rows))
+    return Section("Counts", "ok", f"{total} examples in {len(rows)} split(s)", tuple(rows))
+
+
+def _balance(splits: Mapping[str, Sequence[Example]]) -> Section:
+    name, examples = next(iter(splits.items()))
+    counts = Counter(label for example in examples for label in labels_of(example))
+    if not counts:
+        scores = [e.gold for e in examples if isinstance(e.gold, float)]
+        if not scores:
+            return Section("Balance", "ok", f"no label occurs in {name}")
+        low, high = min(scores), max(scores)
+        mean = sum(scores) / len(scores)
+        return Section("Balance", "ok", f"scores from {low:g} to {high:g}, mean {mean:.3g}")
+    total = sum(counts.values())
+    rows = tuple({"label": label, "count": n, "share": round(n / total, 4)} for label, n in counts.most_common())
+    rare = [label for label, n in counts.items() if n < 5]
+    (top, most), least = counts.most_common(1)[0], min(counts.values())
+    summary = f"{len(counts)} labels in {name}; {top!r} is the most frequent ({most / total:.0%}), ratio {most / least:.3g}:1"
+    if rare:
+        return Section("Balance", "warn", f"{summary}; {len(rare)} label(s) have fewer than 5 examples", rows)
+    return Section("Balance", "ok", summary, rows)
+
+
+def _unseen_labels(splits: Mapping[str, Sequence[Example]]) -> Section:
+    (first, train), *others = splits.items()
+    known = {label for example in train for label in labels_of(example)}
+    rows = tuple(
+        {"split": name, "label": label, "line": str(example.source)}
+        for name, examples in others
+        for example in examples
+        for label in labels_of(example)
+        if label not in known
+    )
+    if rows:
+        names = sorted({row["label"] for row in rows})
+        summary = f"{len(names)} label(s) never occur in {first} and cannot be learnt: {', '.join(names[:8])}"
+        return Section("Labels unseen in training", "warn", summary, rows[:SHOWN])
+    return Section("Labels unseen in training", "ok", "every label of the other splits occurs in training")
+
+
+def _certificate(certificates: Mapping[str, Certificate]) -> Section:
+    rows: list[dict[str, Any]] = []
+    for name, certificate in certificates.items():
+        counts = {"exact": certificate.exact, "repaired": certificate.repaired, "lossy": certificate.lossy}
+        rows.append({"split": name, "entities": certificate.total, **counts, "truncated": certificate.truncated})
+    faults = [
+        {"split": name, "line": str(fault.source), "what": fault.describe()}
+        for name, certificate in certificates.items()
+        for fault in certificate.faults
+    ]
+    lost = sum(certificate.lossy + certificate.truncated for certificate in certificates.values())
+    total = sum(certificate.total for certificate in certificates.values())
+    repaired = sum(certificate.repaired for certificate in certificates.values())
+    status: Status = "fail" if lost > 0.005 * total else "warn" if lost or repaired else "ok"
+    summary = f"{total - lost - repaired} of {total} entities survive tokenisation exactly, {repaired} repaired, {lost} lost"
+    return Section("Alignment certificate", status, summary, (*rows, *faults[:SHOWN]))
+
+
+def _lengths(splits: Mapping[str, Sequence[Example]], tokenizer: Tokenizer | None) -> Section:
+    unit, window = ("tokens", tokenizer.max_length) if tokenizer else ("characters", None)
+    rows = []
+    longest = over = 0
+    for name, examples in splits.items():
+        texts = [f"{example.text} {example.pair}" if example.pair else example.text for example in examples]
+        sizes = sorted(len(ids) for ids in tokenizer.texts(texts)) if tokenizer else sorted(map(len, texts))
+        if not sizes:
+            continue
+        longest = max(longest, sizes[-1])
+        over += sum(size > window for size in sizes) if window else 0
+        middle, high = sizes[len(sizes) // 2], sizes[int(len(sizes) * 0.95)]
+        rows.append({"split": name, "unit": unit, "median": middle, "p95": high, "longest": sizes[-1]})
+    if over:
+        summary = f"{over} text(s) exceed the window of {window} tokens and will be read in overlapping windows"
+        return Section("Length", "warn", summary, tuple(rows))
+    limit = f", window {window}" if window else ""
+    return Section("Length", "ok", f"longest text {longest} {unit}{limit}", tuple(rows))
+
+
+def _duplicates(splits: Mapping[str, Sequence[Example]]) -> Section:
+    rows = []
+    for name, examples in splits.items():
+        for first, *again in _same_text(examples):
+            lines = ", ".join(str(example.source.line) for example in again)
+            rows.append({"split": name, "line": str(first.source), "again on line": lines, "text": _short(first.text)})
+    copies = sum(row["again on line"].count(",") + 1 for row in rows)
+    if rows:
+        return Section("Exact duplicates", "warn", f"{copies} row(s) repeat an earlier text", tuple(rows[:SHOWN]))
+    return Section("Exact duplicates", "ok", "no text occurs twice within a split")
+
+
+def _conflicts(splits: Mapping[str, Sequence[Example]]) -> Section:
+    rows = []
+    for name, examples in splits.items():
+        for same in _same_text(examples):
+            # Surfaces may differ in blanks and case, so entity offsets are compared only between equal texts.
+            answers = {repr(e.gold) for e in same if e.gold is not None and e.text == same[0].text}
+            if len(answers) > 1:
+                lines = ", ".join(str(example.source.line) for example in same)
+                labels = " / ".join(sorted({", ".join(labels_of(example)) or str(example.gold) for example in same}))
+                rows.append({"split": name, "lines": lines, "labels": labels, "text": _short(same[0].text)})
+    if rows:
+        summary = f"{len(rows)} text(s) carry different labels on different lines"
+        return Section("Conflicting labels", "warn", summary, tuple(rows[:SHOWN]))
+    return Section("Conflicting labels", "ok", "equal texts carry equal labels")
+
+
+def _leaks(splits: Mapping[str, Sequence[Example]]) -> Section:
+    (first, train), *others = splits.items()
+    seen = {_key(example): example for example in reversed(train)}
+    rows = [
+        {"split": name, "line": str(example.source), f"in {first}": str(seen[_key(example)].source), "text": _short(example.text)}
+        for name, examples in others
+        for example in examples
+        if _key(example) in seen
+    ]
+    if not rows:
+        return Section("Leaks between splits", "ok", f"no text of another split occurs in {first}")
+    evaluated = sum(len(examples) for _, examples in others)
+    share = len(rows) / evaluated
+    status: Status = "fail" if share > 0.05 else "warn"
+    summary = f"{len(rows)} of {evaluated} evaluation texts ({share:.1%}) occur in {first}: scores on them are flattered"
+    return Section("Leaks between splits", status, summary, tuple(rows[:SHOWN]))
+
+
+def _script(splits: Mapping[str, Sequence[Example]], *, english_only: bool) -> Section:
+    examples = next(iter(splits.values()))
+    chinese = mostly_chinese(example.text for example in examples[:2000])
+    if chinese and english_only:
+        summary = 'the texts are mostly Chinese and the backbone knows English only: set backbone = "starter:multilingual"'
+        return Section("Language", "fail", summary)
+    return Section("Language", "ok", "mostly Chinese" if chinese else "no script that the backbone cannot read")
+
+
+def mostly_chinese(texts: "Sequence[str] | Any") -> bool:
+    """Whether more than half of the letters are CJK ideographs."""
+    letters = Counter("cjk" if "\u4e00" <= c <= "\u9fff" else "other" for text in texts for c in text if c.isalpha())
+    return letters["cjk"] > letters["other"]
+
+
+def _same_text(examples: Sequence[Example]) -> list[list[Example]]:
+    groups: defaultdict[tuple[str, str], list[Example]] = defaultdict(list)
+    for example in examples:
+        groups[_key(example)].append(example)
+    return [group for group in groups.values() if len(group) > 1]
+
+
+def _key(example: Example) -> tuple[str, str]:
+    return normalized(example.text), normalized(example.pair or "")
+
+
+def _short(text: str, limit: int = 80) -> str:
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"

@@ -1,0 +1,239 @@
+"""`RunConfig`: everything that decides a run, read from TOML, closed at every level, saved with the origin of each value.
+
+Precedence is file, then `--set`. Environment variables never change a run.
+"""
+
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from tunesmith.core.component import validated
+from tunesmith.core.errors import ConfigError, MissingInputError, Place
+from tunesmith.core.method import Method
+from tunesmith.core.regularizer import Regularizer
+from tunesmith.core.rooms import METHODS, REGULARIZERS, TASKS
+from tunesmith.core.task import Task
+from tunesmith.tune.settings import TrainSettings
+
+
+class SplitSettings(BaseModel):
+    """How dev and test rows are taken from the training file where no files are given for them."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
+
+    dev: float = 0.1
+    """Share of rows that choose the best checkpoint and thresholds."""
+    test: float = 0.1
+    """Share of rows that the reported score is measured on."""
+    by: Literal["stratified", "group", "time"] = "stratified"
+    """Keep the label shares, keep groups together, or take the latest rows for dev and test."""
+
+
+class DataSettings(BaseModel):
+    """Where the rows are. Any further key is an option of the file format (`format`, `text`, `label`, `encoding`, ...)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
+
+    train: str
+    """File or folder the model learns from, relative to the configuration (or to `--data`)."""
+    dev: str | None = None
+    """File that chooses the best checkpoint; taken from `train` where absent."""
+    test: str | None = None
+    """File the reported score is measured on; taken from `train` where absent."""
+    split: SplitSettings = SplitSettings()
+    """Shares and manner of the rows taken from `train` for the files that are absent."""
+    limit: int | None = None
+    """Use only the first rows of each file: for a quick try."""
+    alignment_loss: float = 0.005
+    """The largest share of training entities that may be lost between labels and tokens before training refuses."""
+    skip_bad: bool = False
+    """Leave rows that cannot be read out, into `rejects.<split>.jsonl` of the run, instead of stopping at the first."""
+    options: dict[str, Any] = {}
+    """Options of the file format, as written beside the keys above."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunConfig:
+    """One run. `task` is None until the data decide it."""
+
+    data: DataSettings
+    seed: int = 0
+    backbone: str = "starter:english"
+    task: Task | None = None
+    method: Method
+    train: TrainSettings
+    regularizers: tuple[Regularizer, ...] = ()
+    folder: Path = Path()
+    """What the paths of `data` are relative to."""
+
+    def as_table(self) -> dict[str, Any]:
+        """The configuration with every default written out, JSON-ready."""
+        data = self.data.model_dump(mode="json")
+        return {
+            "seed": self.seed,
+            "backbone": self.backbone,
+            "data": data | data.pop("options"),
+            "task": self.task.as_table() if self.task else None,
+            "method": self.method.as_table(),
+            "train": self.train.model_dump(mode="json"),
+            "regularizers": [regularizer.as_table() for regularizer in self.regularizers],
+        }
+
+    def path(self, name: str) -> Path:
+        """A path of the `data` section, made absolute."""
+        return (self.folder / Path(name).expanduser()).resolve()
+
+    def with_task(self, task: Task) -> "RunConfig":
+        """The same run with its task decided."""
+        return replace(self, task=task)
+
+
+KEYS = ("seed", "backbone", "data", "task", "method", "train", "regularizers")
+
+
+def parsed(table: Mapping[str, Any], *, folder: Path) -> RunConfig:
+    """The run that a TOML table describes.
+
+    Raises:
+        ConfigError: at the exact key.
+    """
+    for key in table:
+        if key not in KEYS:
+            raise ConfigError(
+                "unknown key",
+                code="TS-CONF-003",
+                place=Place(key=key),
+                fix=f"known here: {', '.join(KEYS)}.",
+            )
+    data = dict(_section(table, "data"))
+    options = {key: data.pop(key) for key in list(data) if key not in DataSettings.model_fields or key == "options"}
+    if "options" in options:
+        raise ConfigError(
+            "unknown key", code="TS-CONF-003", place=Place(key="data.options"), fix="write format options in [data]."
+        )
+    tables = table.get("regularizers", [])
+    if not isinstance(tables, list):
+        raise ConfigError("must be an array of tables", code="TS-CONF-004", place=Place(key="regularizers"))
+    return RunConfig(
+        data=validated(DataSettings, {**data, "options": options}, key="data"),
+        seed=_typed(table, "seed", int, 0),
+        backbone=_typed(table, "backbone", str, "starter:english"),
+        task=TASKS.make(table["task"], key="task") if table.get("task") is not None else None,
+        method=METHODS.make(table.get("method", "full"), key="method"),
+        train=validated(TrainSettings, _section(table, "train"), key="train"),
+        regularizers=tuple(REGULARIZERS.make(item, key=f"regularizers.{i}") for i, item in enumerate(tables)),
+        folder=folder,
+    )
+
+
+def read_config(file: Path, *, overrides: Sequence[str] = (), data: Path | None = None) -> RunConfig:
+    """The run that a TOML file describes, with `--set` applied. Paths are relative to `data`, or to the file's folder.
+
+    Raises:
+        MissingInputError: no such file.
+        ConfigError: not TOML, or wrong at a key.
+    """
+    return parsed(overridden(read_table(file), overrides), folder=(data or file.parent).resolve())
+
+
+def read_table(file: Path) -> dict[str, Any]:
+    """The TOML of a configuration file."""
+    if not file.is_file():
+        raise MissingInputError(
+            "there is no such configuration",
+            code="TS-RUN-001",
+            place=Place(file=str(file)),
+            fix="write one with `tunesmith init DATA`.",
+        )
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"not TOML: {error}", code="TS-CONF-005", place=Place(file=str(file))) from None
+
+
+def overridden(table: Mapping[str, Any], assignments: Sequence[str]) -> dict[str, Any]:
+    """The table with `key=value` assignments applied; a value is TOML, and text that is not TOML is a string."""
+    result = _copied(table)
+    for assignment in assignments:
+        key, equals, text = assignment.partition("=")
+        if not equals or not all(key.split(".")):
+            raise ConfigError(
+                f"not an assignment: {assignment!r}", code="TS-CONF-006", fix="write --set method.rank=4."
+            )
+        *path, last = key.strip().split(".")
+        target = result
+        for part in path:
+            inner = target.setdefault(part, {})
+            if not isinstance(inner, dict):
+                inner = target[part] = {"kind": inner}
+            target = inner
+        target[last] = _value(text.strip())
+    return result
+
+
+def origins(resolved: Mapping[str, Any], file: Mapping[str, Any], assignments: Sequence[str]) -> dict[str, str]:
+    """For each leaf of the resolved configuration: "flag", "file" or "default"."""
+    flags = {assignment.partition("=")[0].strip() for assignment in assignments}
+    named = {key for key, _ in leaves(file)}
+    return {
+        key: "flag" if key in flags else "file" if key in named else "default" for key, _ in leaves(resolved)
+    }
+
+
+def require_files(config: RunConfig) -> None:
+    """Check that the data files exist.
+
+    Raises:
+        MissingInputError: at the key whose path leads nowhere.
+    """
+    named = {"train": config.data.train, "dev": config.data.dev, "test": config.data.test}
+    for key, name in named.items():
+        if name is not None and not config.path(name).exists():
+            raise MissingInputError(
+                f"there is no file or folder {config.path(name)}",
+                code="TS-RUN-002",
+                place=Place(key=f"data.{key}"),
+                fix="paths are relative to the configuration, or to the folder given with --data.",
+            )
+
+
+def leaves(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted keys and values of a nested table."""
+    for key, value in table.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, Mapping) and value:
+            yield from leaves(value, f"{name}.")
+        elif isinstance(value, list) and value and isinstance(value[0], Mapping):
+            for index, item in enumerate(value):
+                yield from leaves(item, f"{name}.{index}.")
+        else:
+            yield name, value
+
+
+def _value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _copied(table: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: _copied(value) if isinstance(value, Mapping) else value for key, value in table.items()}
+
+
+def _section(table: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    section = table.get(key, {})
+    if not isinstance(section, Mapping):
+        raise ConfigError("must be a table", code="TS-CONF-004", place=Place(key=key), fix=f"write [{key}].")
+    return section
+
+
+def _typed(table: Mapping[str, Any], key: str, kind: type, default: Any) -> Any:
+    value = table.get(key, default)
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise ConfigError(f"must be of type {kind.__name__}", code="TS-CONF-004", place=Place(key=key))
+    return value

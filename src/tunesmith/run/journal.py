@@ -1,0 +1,39 @@
+"""What happened in a run, one JSON object a line. Charts, `tunesmith runs` and trackers read nothing else."""
+
+import json
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+
+class Journal:
+    """Appends events to `journal.jsonl`. Each line is written whole and flushed before the run goes on."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+
+    def write(self, event: str, facts: Mapping[str, Any]) -> None:
+        """One line: the event, when it happened (seconds since the epoch) and its facts."""
+        line = json.dumps({"event": event, "time": round(time.time(), 3), **facts}, ensure_ascii=False)
+        with self.file.open("a", encoding="utf-8") as out:
+            out.write(f"{line}\n")
+
+    def rewind(self, step: int) -> None:
+        """Forget what was written after `step`: a resumed run will write those lines again."""
+        if not self.file.exists():
+            return
+        kept = [event for event in events(self.file) if event.get("step", 0) <= step]
+        fresh = self.file.with_suffix(".tmp")
+        fresh.write_text("".join(f"{json.dumps(event, ensure_ascii=False)}\n" for event in kept), encoding="utf-8")
+        fresh.replace(self.file)
+
+
+def events(file: Path) -> Iterator[dict[str, Any]]:
+    """The events of a journal; a last line cut short by a crash is left out."""
+    with file.open(encoding="utf-8") as lines:
+        for line in lines:
+            try:
+                yield json.loads(line)
+            except json.JSONDecodeError:
+                return

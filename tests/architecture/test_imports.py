@@ -1,0 +1,37 @@
+"""`import tunesmith` and `tunesmith --help` cost nothing: no torch, no transformers."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+PROBE = """
+import json, sys
+try:
+    {code}
+except SystemExit:
+    pass
+print("MODULES", json.dumps(sorted(sys.modules)))
+"""
+
+
+def modules_after(code: str) -> set[str]:
+    done = subprocess.run([sys.executable, "-c", PROBE.format(code=code)], capture_output=True, text=True, check=True)
+    return set(json.loads(done.stdout.rpartition("MODULES ")[2]))
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import tunesmith",
+        "from tunesmith.cli.main import app; app(['--help'])",
+        "from tunesmith.cli.main import app; app(['train', '--help'])",
+        "from tunesmith.cli.main import app; app(['serve', '--help'])",
+        "import tunesmith.prepare.reading, tunesmith.prepare.audit",
+        "import tunesmith.judge.report, tunesmith.judge.page, tunesmith.judge.scoring",
+    ],
+)
+def test_torch_stays_out(code: str) -> None:
+    heavy = modules_after(code) & {"torch", "transformers", "sklearn", "fastapi", "datasets"}
+    assert not heavy
