@@ -45,8 +45,11 @@ class Task(Component):
         return output.logits
 
     @abstractmethod
-    def loss(self, output: Output, batch: Batch, *, head: nn.Module, label_smoothing: float = 0.0) -> Tensor:
-        """The SUM over the places, weighted, in fp32. Only the loop divides."""
+    def loss(self, output: Output, batch: Batch, *, head: nn.Module) -> Tensor:
+        """The SUM over the places, weighted, in fp32. Only the loop divides.
+
+        Label smoothing is no argument here: it is a regularizer (`tune/regularizers/label_smoothing.py`).
+        """
 
     @abstractmethod
     def decode(
