@@ -8,16 +8,23 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from tokenizers import Tokenizer as FastTokenizer
 
 from tunesmith.core.errors import MissingInputError, ModelFileError, Place
+from tunesmith.core.word_pieces import WordReader, word_reader
+
+REMEMBERED_WORDS = 200_000
+"""Word types kept in memory, about 50 MB; beyond it the memory starts afresh."""
+REMEMBERED_LENGTH = 64
+"""Characters; longer words are rare and large, so they are tokenised anew each time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Framing:
-    """The special tokens around one text or a pair: `prefix A suffix`, or `prefix A middle B suffix`."""
+    """The special tokens around one text or a pair: `prefix A suffix`, or `prefix A middle B pair_suffix`."""
 
     prefix: tuple[int, ...]
     middle: tuple[int, ...]
@@ -58,7 +65,6 @@ class Tokenizer:
         self.framing = _framing(self._fast)
         self.vocabulary_size: int = self._fast.get_vocab_size(with_added_tokens=True)
         self.unknown_id = _unknown_id(self._fast, self.serialized)
-        self._space_is_a_piece = _space_is_a_piece(self.serialized)
         self._pieces: dict[tuple[str, bool], tuple[int, ...]] = {}
 
     @property
@@ -66,53 +72,58 @@ class Tokenizer:
         """sha256 of the tokenizer file."""
         return hashlib.sha256(self.serialized).hexdigest()
 
+    @property
+    def room(self) -> int:
+        """Tokens of a window that are left for one text beside its special tokens."""
+        return self.max_length - len(self.framing.prefix) - len(self.framing.suffix)
+
     def texts(self, texts: Sequence[str]) -> list[list[int]]:
-        """Token ids of whole texts without special tokens."""
-        encoded = self._fast.encode_batch_fast(list(texts), add_special_tokens=False)
+        """Token ids of whole texts without special tokens. Half a surrogate pair is read as U+FFFD."""
+        encoded = self._fast.encode_batch_fast([_encodable(text) for text in texts], add_special_tokens=False)
         return [item.ids for item in encoded]
 
     def words(self, words: Sequence[tuple[str, bool]]) -> list[tuple[int, ...]]:
-        """Token ids of single words, never empty. Each word comes with whether a blank (or the text's start) precedes it."""
-        missing = list({word for word in words if word not in self._pieces})
-        if missing:
-            for word, ids in zip(missing, self._encode_words(missing), strict=True):
-                self._pieces[word] = ids or (self.unknown_id,)
-        return [self._pieces[word] for word in words]
+        """Token ids of single words, never empty. Each comes with whether a blank (or the text's start) precedes it.
 
-    def _encode_words(self, words: Sequence[tuple[str, bool]]) -> list[tuple[int, ...]]:
-        if not self._space_is_a_piece:
-            encoded = self._fast.encode_batch_fast([word for word, _ in words], add_special_tokens=False)
-            return [tuple(item.ids) for item in encoded]
-        # A marker word in front makes byte-BPE and Unigram treat the word exactly as in running text.
-        marked = [f"a {word}" if blank else f"a{word}" for word, blank in words]
-        plain = self._fast.encode_batch_fast([word for word, _ in words], add_special_tokens=False)
-        inside = self._fast.encode_batch([text for text in marked], add_special_tokens=False)
-        return [
-            _after_marker(context.ids, context.offsets, alone.ids, start=2 if blank else 1)
-            for (_, blank), context, alone in zip(words, inside, plain, strict=True)
-        ]
+        The ids are those of the word in a running text, so far as a text has a token border there, without a
+        leading piece that is nothing but the blank (`word_pieces`). A word that the tokenizer drops is unknown.
+        """
+        known = self._pieces if len(self._pieces) < REMEMBERED_WORDS else {}
+        missing = list({word for word in words if word not in known})
+        if not missing:
+            return [known[word] for word in words]
+        read = self._reader.read([(_encodable(text), blank) for text, blank in missing])
+        fresh = {word: ids or (self.unknown_id,) for word, ids in zip(missing, read, strict=True)}
+        found = [known.get(word) or fresh[word] for word in words]
+        known.update((word, ids) for word, ids in fresh.items() if len(word[0]) <= REMEMBERED_LENGTH)
+        self._pieces = known
+        return found
+
+    @cached_property
+    def _reader(self) -> WordReader:
+        return word_reader(self._fast)
 
 
-def _after_marker(
-    ids: list[int], offsets: list[tuple[int, int]], alone: list[int], *, start: int
-) -> tuple[int, ...]:
-    """The pieces behind the marker word, or those of the word alone where a piece straddles the border."""
-    kept = [index for index, (_, end) in enumerate(offsets) if end >= start and end > 1]
-    if kept and offsets[kept[0]][0] >= 1:
-        return tuple(ids[kept[0] :])
-    return tuple(alone)
+def _encodable(text: str) -> str:
+    """The text with every lone surrogate replaced: the library refuses what UTF-8 cannot write."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return "".join("\ufffd" if "\ud800" <= character <= "\udfff" else character for character in text)
+    return text
 
 
 def _framing(fast: FastTokenizer) -> Framing:
     """Read the frame off two probes, so that no template has to be parsed."""
-    bare = fast.encode("a", add_special_tokens=False).ids
-    single = fast.encode("a")
-    pair = fast.encode("a", "a")
-    width = len(bare)
-    if not width:
+    probe = next((text for text in ("a", "A", "1", "的") if fast.encode(text, add_special_tokens=False).ids), None)
+    if probe is None:
         raise ModelFileError("the tokenizer knows no token for the letter 'a'", code="TS-MODEL-012")
-    first = single.ids.index(bare[0])
-    second = len(pair.ids) - pair.ids[::-1].index(bare[-1]) - width
+    bare = fast.encode(probe, add_special_tokens=False).ids
+    single = fast.encode(probe)
+    pair = fast.encode(probe, probe)
+    width = len(bare)
+    first = _find(single.ids, bare)
+    second = len(pair.ids) - _find(pair.ids[::-1], bare[::-1]) - width
     return Framing(
         prefix=tuple(single.ids[:first]),
         middle=tuple(pair.ids[first + width : second]),
@@ -122,6 +133,10 @@ def _framing(fast: FastTokenizer) -> Framing:
     )
 
 
+def _find(ids: list[int], part: list[int]) -> int:
+    return next(index for index in range(len(ids)) if ids[index : index + len(part)] == part)
+
+
 def _unknown_id(fast: FastTokenizer, serialized: bytes) -> int:
     model = json.loads(serialized)["model"]
     token = model.get("unk_token")
@@ -129,10 +144,5 @@ def _unknown_id(fast: FastTokenizer, serialized: bytes) -> int:
         return int(found)
     if (index := model.get("unk_id")) is not None:
         return int(index)
-    fallback = next((fast.token_to_id(name) for name in ("<unk>", "[UNK]", "<|endoftext|>") if fast.token_to_id(name) is not None), 0)
-    return int(fallback)
-
-
-def _space_is_a_piece(serialized: bytes) -> bool:
-    """Byte-level BPE and Metaspace write the blank into the piece that follows it; WordPiece drops it."""
-    return b'"ByteLevel"' in serialized or b'"Metaspace"' in serialized
+    known = (fast.token_to_id(name) for name in ("<unk>", "[UNK]", "<|endoftext|>"))
+    return next((int(index) for index in known if index is not None), 0)
