@@ -1,0 +1,92 @@
+"""Self-attention over windows laid end to end: the only code that knows where a window ends.
+
+    softmax(q k^T / sqrt(d)) v   inside each window
+
+Short chunks run as plain batched matrix products with a hand-written backward: at 10 to 60 tokens that beats torch's
+CPU flash kernel several times, whose backward is its weakness there. Its memory grows with L^2, so above `CROSSOVER`
+tokens, and on a GPU, torch's scaled_dot_product_attention takes over.
+Source: Vaswani et al. 2017, Attention Is All You Need, section 3.2.
+
+Shapes: N rows, b windows of a chunk, L the longest of them, H heads, d = D / H.
+"""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from tunesmith.models.dropout import byte_threshold, draw_mask
+from tunesmith.models.ragged import Chunk, Plan, to_chunks, to_rows
+
+CROSSOVER = 320
+"""Tokens above which scaled_dot_product_attention takes over on a CPU (benchmark: see docs/decisions)."""
+
+
+class _Short(torch.autograd.Function):
+    """softmax(q k^T * scale + bias) v with dropout on the weights, forward and backward by batched products."""
+
+    @staticmethod
+    def forward(ctx: Any, qkv: Tensor, bias: Tensor | None, threshold: int) -> Tensor:
+        """qkv [3, b * H, L, d], bias [b * H, 1, L] or None -> [b * H, L, d]."""
+        query, key, value = qkv.unbind(0)
+        ctx.scale = query.shape[-1] ** -0.5
+        keys = key.transpose(1, 2)
+        with torch.autocast(qkv.device.type, enabled=False):
+            if bias is None:
+                score = torch.bmm(query, keys).mul_(ctx.scale)
+            else:
+                score = torch.baddbmm(bias, query, keys, alpha=ctx.scale)
+            weight = torch.softmax(score, -1)
+            keep = draw_mask(weight, threshold) if threshold else None
+            ctx.rescale = 256 / (256 - threshold)
+            dropped = weight if keep is None else (weight * keep).mul_(ctx.rescale)
+            ctx.save_for_backward(qkv, weight, keep, None if keep is None else dropped)
+            return torch.bmm(dropped, value)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        qkv, weight, keep, dropped = ctx.saved_tensors
+        (gradient,) = gradients
+        query, key, value = qkv.unbind(0)
+        out = torch.empty_like(qkv)
+        with torch.autocast(qkv.device.type, enabled=False):
+            torch.bmm((weight if dropped is None else dropped).transpose(1, 2), gradient, out=out[2])
+            inner = torch.bmm(gradient, value.transpose(1, 2))
+            if keep is not None:
+                inner = inner.mul_(keep).mul_(ctx.rescale)
+            inner = torch._softmax_backward_data(inner, weight, -1, weight.dtype).mul_(ctx.scale)
+            torch.bmm(inner, key, out=out[0])
+            torch.bmm(inner.transpose(1, 2), query, out=out[1])
+        return out, None, None
+
+
+def attend(qkv: Tensor, plan: Plan, *, heads: int, dropout: float) -> Tensor:
+    """[N, 3 D] (query, key and value side by side) to [N, D]. `dropout` applies to the attention weights."""
+    blocks = [
+        _chunk(block.view(chunk.windows, chunk.longest, 3, heads, -1), chunk, dropout)
+        for block, chunk in zip(to_chunks(qkv, plan), plan.chunks, strict=True)
+    ]
+    return to_rows(blocks, plan)
+
+
+def _chunk(qkv: Tensor, chunk: Chunk, dropout: float) -> Tensor:
+    """[b, L, 3, H, d] to [b * L, D]."""
+    windows, longest, _, heads, size = qkv.shape
+    qkv = qkv.permute(2, 0, 3, 1, 4)
+    threshold = byte_threshold(dropout, qkv.device)
+    if qkv.device.type == "cpu" and longest <= CROSSOVER and (threshold or not dropout):
+        bias = None if chunk.real is None else _bias(chunk.real, heads, qkv.dtype)
+        flat = qkv.reshape(3, windows * heads, longest, size)
+        mixed: Tensor = _Short.apply(flat, bias, threshold)  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        mixed = mixed.view(windows, heads, longest, size)
+    else:
+        mask = None if chunk.real is None else chunk.real[:, None, None, :]
+        mixed = F.scaled_dot_product_attention(qkv[0], qkv[1], qkv[2], attn_mask=mask, dropout_p=dropout)
+    return mixed.transpose(1, 2).reshape(windows * longest, heads * size)
+
+
+def _bias(real: Tensor, heads: int, dtype: torch.dtype) -> Tensor:
+    """[b * H, 1, L]: 0 on tokens, minus infinity on padding, so that padding gets weight 0 exactly."""
+    bias = torch.zeros(real.shape, dtype=dtype, device=real.device).masked_fill_(~real, -torch.inf)
+    return bias[:, None, None, :].expand(-1, heads, -1, -1).reshape(-1, 1, real.shape[1])

@@ -1,0 +1,149 @@
+"""The post-norm encoder that BERT, RoBERTa, XLM-R, DistilBERT and ELECTRA share, over rows laid end to end.
+
+    x = norm(words + positions + segments)
+    x = norm(x + output(attend(query x, key x, value x)))      for every layer
+    x = norm(x + down(act(up x)))
+
+No padded row is ever multiplied: only `attend` knows where a window ends. Any linear layer may be replaced by a module
+that exposes `weight` and `bias` (a low-rank update folds itself into `weight` once a step).
+
+Shapes: N rows, D width, E embedding width, I inner width.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from tunesmith.core.batch import Batch
+from tunesmith.core.model import Backbone
+from tunesmith.models.activations import ACTIVATIONS
+from tunesmith.models.attention import attend
+from tunesmith.models.dropout import Dropout
+from tunesmith.models.ragged import Plan, plan
+from tunesmith.models.shape import Shape
+
+
+class Embeddings(nn.Module):
+    """Words, positions and segments summed and normalised; a projection where they are narrower than the layers."""
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        width = shape.embedding_width
+        self.offset = shape.position_offset
+        self.words = nn.Embedding(shape.vocabulary, width)
+        self.positions = nn.Embedding(shape.positions, width)
+        self.segments = nn.Embedding(shape.segments, width) if shape.segments else None
+        self.norm = nn.LayerNorm(width, eps=shape.norm_epsilon)
+        self.dropout = Dropout(shape.dropout)
+        self.project = nn.Linear(width, shape.width) if width != shape.width else None
+
+    def forward(self, batch: Batch) -> Tensor:
+        """[N, D]."""
+        x: Tensor = self.words(batch.input_ids) + self.positions(batch.positions + self.offset)
+        if self.segments is not None:
+            if batch.segment_ids is None or len(self.segments.weight) == 1:
+                x = x + self.segments.weight[0]
+            else:
+                x = x + self.segments(batch.segment_ids)
+        x = self.dropout(self.norm(x))
+        return x if self.project is None else F.linear(x, self.project.weight, self.project.bias)
+
+
+class Attention(nn.Module):
+    """Query, key and value as one product, the attention core, the output projection."""
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        self.heads = shape.heads
+        self.probability = shape.attention_dropout
+        self.query = nn.Linear(shape.width, shape.width)
+        self.key = nn.Linear(shape.width, shape.width)
+        self.value = nn.Linear(shape.width, shape.width)
+        self.output = nn.Linear(shape.width, shape.width)
+
+    def forward(self, x: Tensor, plan: Plan) -> Tensor:
+        """[N, D] to [N, D]."""
+        parts = (self.query, self.key, self.value)
+        if (
+            len(x) < x.shape[1] and not torch.is_grad_enabled()
+        ):  # a short request: copying rows is less than copying weights
+            qkv = torch.cat([F.linear(x, part.weight, part.bias) for part in parts], 1)
+        else:
+            qkv = F.linear(x, torch.cat([part.weight for part in parts]), torch.cat([part.bias for part in parts]))
+        mixed = attend(qkv, plan, heads=self.heads, dropout=self.probability if self.training else 0.0)
+        return F.linear(mixed, self.output.weight, self.output.bias)
+
+
+class FeedForward(nn.Module):
+    """Two linear layers with an activation between them."""
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        self.activation = ACTIVATIONS[shape.activation]
+        self.up = nn.Linear(shape.width, shape.inner)
+        self.down = nn.Linear(shape.inner, shape.width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, D] to [N, D] through [N, I]."""
+        inner = self.activation(F.linear(x, self.up.weight, self.up.bias))
+        return F.linear(inner, self.down.weight, self.down.bias)
+
+
+class Layer(nn.Module):
+    """Attention and feed-forward, each added to its input and normalised."""
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        self.attention = Attention(shape)
+        self.attention_norm = nn.LayerNorm(shape.width, eps=shape.norm_epsilon)
+        self.feed_forward = FeedForward(shape)
+        self.feed_forward_norm = nn.LayerNorm(shape.width, eps=shape.norm_epsilon)
+        self.dropout = Dropout(shape.dropout)
+
+    def forward(self, x: Tensor, plan: Plan) -> Tensor:
+        """[N, D] to [N, D]."""
+        x = self.attention_norm(x + self.dropout(self.attention(x, plan)))
+        x = self.feed_forward_norm(x + self.dropout(self.feed_forward(x)))
+        return x
+
+
+class Encoder(Backbone):
+    """Embeddings and layers with fresh weights, N(0, initializer_range), as transformers begins."""
+
+    def __init__(self, shape: Shape, config: Mapping[str, Any]) -> None:
+        super().__init__()
+        self.shape = shape
+        self.config = dict(config)
+        self.width = shape.width
+        self.max_length = shape.positions - shape.position_offset
+        self.gradient_checkpointing = False
+        self.carried: dict[str, Tensor] = {}
+        self.embeddings = Embeddings(shape)
+        self.layers = nn.ModuleList(Layer(shape) for _ in range(shape.layers))
+        self.apply(self._begin)
+
+    def embed(self, batch: Batch) -> Tensor:
+        """The input of the first layer, [N, D]."""
+        embedded: Tensor = self.embeddings(batch)
+        return embedded
+
+    def forward(self, batch: Batch, *, embeddings: Tensor | None = None) -> Tensor:
+        """Hidden states of the last layer, [N, D]."""
+        x = self.embed(batch) if embeddings is None else embeddings
+        layout = plan(batch.lengths, x.device)
+        for layer in self.layers:
+            if self.gradient_checkpointing and torch.is_grad_enabled():
+                x = checkpoint(layer, x, layout, use_reentrant=False)
+            else:
+                x = layer(x, layout)
+        return x
+
+    def _begin(self, module: nn.Module) -> None:
+        if isinstance(module, nn.Linear | nn.Embedding):
+            nn.init.normal_(module.weight, std=self.shape.initializer_range)
+        if isinstance(module, nn.Linear):
+            nn.init.zeros_(module.bias)

@@ -1,0 +1,161 @@
+"""Classification heads with the parameter names transformers gives them, so that it opens what we save.
+
+    BERT        classifier(dropout(tanh(pooler.dense h)))
+    RoBERTa     classifier.out_proj(dropout(tanh(classifier.dense dropout(h))))
+    ELECTRA     the same with gelu
+    DistilBERT  classifier(dropout(relu(pre_classifier h)))
+    others      classifier(dropout(h))
+
+h [M, D] is the hidden state at the places of a batch: every labelled token, or a window's first token. Logits are [M, C].
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from tunesmith.core.model import Backbone
+from tunesmith.models.dropout import Dropout
+from tunesmith.models.encoder import Encoder
+from tunesmith.models.families import FAMILIES
+from tunesmith.models.shape import number
+
+
+class LinearHead(nn.Module):
+    """Dropout and one linear layer."""
+
+    def __init__(self, width: int, classes: int, *, dropout: float) -> None:
+        super().__init__()
+        self.dropout = Dropout(dropout)
+        self.classifier = nn.Linear(width, classes)
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """[M, D] to [M, C]."""
+        logits: Tensor = self.classifier(self.dropout(hidden))
+        return logits
+
+
+class Pooler(nn.Module):
+    """BERT's pooler: a linear layer and tanh."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.dense = nn.Linear(width, width)
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """[M, D] to [M, D]."""
+        return torch.tanh(self.dense(hidden))
+
+
+class PoolerHead(nn.Module):
+    """BERT's: the pooler that pretraining left behind, then a linear layer."""
+
+    def __init__(self, width: int, classes: int, *, dropout: float) -> None:
+        super().__init__()
+        self.pooler = Pooler(width)
+        self.dropout = Dropout(dropout)
+        self.classifier = nn.Linear(width, classes)
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """[M, D] to [M, C]."""
+        logits: Tensor = self.classifier(self.dropout(self.pooler(hidden)))
+        return logits
+
+
+class DenseClassifier(nn.Module):
+    """A linear layer with an activation, then the projection to classes."""
+
+    def __init__(self, width: int, classes: int, *, dropout: float, tanh: bool) -> None:
+        super().__init__()
+        self.tanh = tanh
+        self.dropout = Dropout(dropout)
+        self.dense = nn.Linear(width, width)
+        self.out_proj = nn.Linear(width, classes)
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """[M, D] to [M, C]."""
+        inner = self.dense(self.dropout(hidden))
+        inner = torch.tanh(inner) if self.tanh else F.gelu(inner)
+        logits: Tensor = self.out_proj(self.dropout(inner))
+        return logits
+
+
+class DenseHead(nn.Module):
+    """RoBERTa's (tanh) and ELECTRA's (gelu)."""
+
+    def __init__(self, width: int, classes: int, *, dropout: float, tanh: bool) -> None:
+        super().__init__()
+        self.classifier = DenseClassifier(width, classes, dropout=dropout, tanh=tanh)
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """[M, D] to [M, C]."""
+        logits: Tensor = self.classifier(hidden)
+        return logits
+
+
+class PreClassifierHead(nn.Module):
+    """DistilBERT's: a linear layer, relu, dropout, a linear layer."""
+
+    def __init__(self, width: int, classes: int, *, dropout: float) -> None:
+        super().__init__()
+        self.pre_classifier = nn.Linear(width, width)
+        self.dropout = Dropout(dropout)
+        self.classifier = nn.Linear(width, classes)
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """[M, D] to [M, C]."""
+        logits: Tensor = self.classifier(self.dropout(torch.relu(self.pre_classifier(hidden))))
+        return logits
+
+
+def token_head(backbone: Backbone, classes: int) -> nn.Module:
+    """A fresh linear head for every token."""
+    return _begun(LinearHead(backbone.width, classes, dropout=_dropout(backbone, tokens=True)), backbone)
+
+
+def sequence_head(backbone: Backbone, classes: int) -> nn.Module:
+    """A head on a window's first token, as the backbone's family builds it.
+
+    Its layers are fresh, N(0, initializer_range); BERT's pooler is the checkpoint's where the checkpoint has one
+    (`loading.fresh_parameters` says which are fresh).
+    """
+    family = FAMILIES.get(str(backbone.config.get("model_type")))
+    width, dropout = backbone.width, _dropout(backbone, tokens=False)
+    match family.head if family else None:
+        case "pooler":
+            head = _begun(PoolerHead(width, classes, dropout=dropout), backbone)
+            _adopt(head, backbone)
+            return head
+        case "dense_tanh" | "dense_gelu" as kind:
+            head = DenseHead(width, classes, dropout=dropout, tanh=kind == "dense_tanh")
+        case "pre_classifier":
+            head = PreClassifierHead(width, classes, dropout=dropout)
+        case None:
+            head = LinearHead(width, classes, dropout=dropout)
+    return _begun(head, backbone)
+
+
+def _adopt(head: nn.Module, backbone: Backbone) -> None:
+    """Copy what the checkpoint holds for this head."""
+    if isinstance(backbone, Encoder):
+        own = head.state_dict()
+        for name, tensor in backbone.carried.items():
+            own[name].copy_(tensor)
+
+
+def _begun(head: nn.Module, backbone: Backbone) -> nn.Module:
+    deviation = number(backbone.config, "initializer_range", 0.02)
+    parameter = next(backbone.parameters())
+    for module in head.modules():
+        if isinstance(module, nn.Linear):
+            nn.init.normal_(module.weight, std=deviation)
+            nn.init.zeros_(module.bias)
+    return head.to(dtype=parameter.dtype, device=parameter.device)
+
+
+def _dropout(backbone: Backbone, *, tokens: bool) -> float:
+    family = FAMILIES.get(str(backbone.config.get("model_type")))
+    if family is None:
+        general = number(backbone.config, "hidden_dropout_prob", number(backbone.config, "dropout", 0.1))
+        return number(backbone.config, "classifier_dropout", general)
+    shape = family.shape(backbone.config)
+    return shape.dropout if tokens and family.head == "pre_classifier" else shape.head_dropout

@@ -1,0 +1,122 @@
+"""From a checkpoint on disk to a backbone in memory: strict in what must be there, explicit in what is left out."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tunesmith.core.errors import ModelFileError, Place
+from tunesmith.core.model import Backbone, Model
+from tunesmith.models.checkpoint import Checkpoint
+from tunesmith.models.encoder import Encoder
+from tunesmith.models.families import FAMILIES
+from tunesmith.models.hub_names import from_hub, to_hub
+from tunesmith.models.shape import Family
+from tunesmith.models.weights import read_tensors
+
+_OTHER_HEADS = frozenset(
+    (
+        "classifier", "cls", "dense", "discriminator_predictions", "generator_lm_head", "generator_predictions", "lm_head",
+        "mlm", "out_proj", "pooler", "pre_classifier", "qa_outputs", "score", "sequence_summary", "vocab_layer_norm",
+        "vocab_projector", "vocab_transform",
+    )
+)  # fmt: skip
+_BUFFERS = frozenset(("embeddings.position_ids", "embeddings.token_type_ids"))
+_OLD_NAMES = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"}
+
+
+def load_backbone(checkpoint: Checkpoint, *, dropout: float | None = None) -> Backbone:
+    """The pretrained backbone in fp32. `dropout` replaces every dropout probability of the configuration.
+
+    Raises:
+        ModelFileError: a tensor is missing, unknown, of a wrong shape or not finite; the message names it.
+    """
+    family = FAMILIES.get(str(checkpoint.config["model_type"]))
+    if family is None:
+        raise _unsupported(checkpoint.config)
+    config = _with_dropout(checkpoint.config, family, dropout)
+    with torch.device("meta"):
+        encoder = Encoder(family.shape(config), config)
+    sorted_out = _sort_out(read_tensors(checkpoint.weight_files), family, place=str(checkpoint.folder))
+    _fill(encoder, sorted_out[0], family, place=str(checkpoint.folder))
+    encoder.carried = sorted_out[1] if family.head == "pooler" else {}
+    return encoder
+
+
+def build_backbone(config: Mapping[str, Any]) -> Backbone:
+    """A backbone with fresh weights, to be filled by `load_hub_state` or trained from nothing.
+
+    Raises:
+        ModelFileError: the configuration is incomplete or of an unknown kind.
+    """
+    family = FAMILIES.get(str(config.get("model_type")))
+    if family is None:
+        raise _unsupported(config)
+    return Encoder(family.shape(config), config)
+
+
+def fresh_parameters(model: Model) -> tuple[str, ...]:
+    """Names of the parameters that no checkpoint filled: the head, without what the checkpoint carried for it."""
+    carried = model.backbone.carried if isinstance(model.backbone, Encoder) else {}
+    return tuple(f"head.{name}" for name, _ in model.head.named_parameters() if name not in carried)
+
+
+def _sort_out(
+    tensors: Mapping[str, Tensor], family: Family, *, place: str
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """The encoder's tensors under our names, and the pooler's under theirs; heads of other tasks are left out."""
+    own: dict[str, Tensor] = {}
+    carried: dict[str, Tensor] = {}
+    for full, tensor in tensors.items():
+        name = full.removeprefix(f"{family.prefix}.")
+        for old, new in _OLD_NAMES.items():
+            name = name.replace(old, new)
+        ours = from_hub(name, family.model_type)
+        if ours is not None and ours not in own:
+            own[ours] = tensor
+        elif name in ("pooler.dense.weight", "pooler.dense.bias"):
+            carried[name] = tensor
+        elif name not in _BUFFERS and name.split(".")[0] not in _OTHER_HEADS:
+            raise _bad(full, "no place in a model of this kind" if ours is None else "stored under two names", place)
+    return own, carried
+
+
+def _fill(encoder: Encoder, tensors: Mapping[str, Tensor], family: Family, *, place: str) -> None:
+    expected = encoder.state_dict()
+    for name, parameter in expected.items():
+        theirs = to_hub(name, family.model_type)
+        if name not in tensors:
+            raise _bad(theirs, "missing", place)
+        if tensors[name].shape != parameter.shape:
+            wrong = f"of shape {tuple(tensors[name].shape)} where the configuration asks for {tuple(parameter.shape)}"
+            raise _bad(theirs, wrong, place)
+        if not torch.isfinite(tensors[name]).all():
+            raise _bad(theirs, "not finite", place)
+    if extra := tensors.keys() - expected.keys():
+        raise _bad(to_hub(min(extra), family.model_type), "beyond the layers of the configuration", place)
+    encoder.load_state_dict(dict(tensors), assign=True)
+    encoder.requires_grad_(True)
+
+
+def _with_dropout(config: Mapping[str, Any], family: Family, dropout: float | None) -> dict[str, Any]:
+    override = {} if dropout is None else dict.fromkeys(family.dropout_keys, dropout)
+    return dict(config) | override
+
+
+def _bad(tensor: str, what: str, place: str) -> ModelFileError:
+    return ModelFileError(
+        f"the tensor {tensor} is {what}",
+        code="TS-MODEL-023",
+        place=Place(file=place),
+        fix="download or save the checkpoint again; config.json and weights must belong together.",
+    )
+
+
+def _unsupported(config: Mapping[str, Any]) -> ModelFileError:
+    return ModelFileError(
+        f"no encoder of kind {config.get('model_type')!r}",
+        code="TS-MODEL-024",
+        place=Place(file="config.json", key="model_type"),
+        fix=f"choose a checkpoint of one of these kinds: {', '.join(FAMILIES)}.",
+    )

@@ -1,0 +1,118 @@
+"""From rows laid end to end to small padded blocks and back: the only place where padding exists.
+
+Windows are sorted by length and cut into at most four chunks; a chunk is padded to its own longest window. Every row
+is used exactly once, so both directions have a gather as their backward and nothing is accumulated.
+
+Shapes: B windows, N rows, b windows of a chunk, L the longest of them, P = sum of b * L over the chunks, D width.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+MAX_CHUNKS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Windows that are padded together."""
+
+    windows: int
+    """b"""
+    longest: int
+    """L"""
+    real: Tensor | None
+    """[b, L] bool, false on padding; None where all windows are equally long"""
+
+    @property
+    def rows(self) -> int:
+        """b * L."""
+        return self.windows * self.longest
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How a batch is cut. `gather` [P] names the row of N behind every padded row, `place` [N] is its inverse."""
+
+    chunks: tuple[Chunk, ...]
+    gather: Tensor
+    place: Tensor
+
+
+def plan(lengths: Sequence[int], device: torch.device) -> Plan:
+    """The chunks of windows with these `lengths` [B], index tensors on `device`."""
+    return _plan(tuple(lengths), device)
+
+
+@lru_cache(maxsize=16)  # every layer, the recomputation of checkpointing and R-Drop's second pass ask again
+def _plan(lengths: tuple[int, ...], device: torch.device) -> Plan:
+    size = np.asarray(lengths, np.int64)
+    starts = np.concatenate(([0], size.cumsum()[:-1]))
+    order = np.argsort(-size, kind="stable")
+    chunks, gathers = [], []
+    place = np.empty(int(size.sum()), np.int64)
+    base = 0
+    for group in cut(size[order]):
+        members = order[group]
+        longest = int(size[members[0]])
+        column = np.arange(longest)
+        real = column < size[members, None]
+        rows = starts[members, None] + np.minimum(column, size[members, None] - 1)  # padding repeats the last row
+        place[rows[real]] = base + np.flatnonzero(real)
+        base += rows.size
+        gathers.append(rows.ravel())
+        mask = None if real.all() else torch.from_numpy(real).to(device)
+        chunks.append(Chunk(len(members), longest, mask))
+    gather = torch.from_numpy(np.concatenate(gathers)).to(device)
+    return Plan(tuple(chunks), gather, torch.from_numpy(place).to(device))
+
+
+def cut(descending: NDArray[np.int64]) -> list[slice]:
+    """At most `MAX_CHUNKS` neighbouring groups of near-equal count."""
+    count = len(descending)
+    step = -(-count // MAX_CHUNKS)
+    return [slice(start, min(start + step, count)) for start in range(0, count, step)]
+
+
+class _ToChunks(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor, plan: Plan) -> tuple[Tensor, ...]:
+        ctx.plan = plan
+        padded = rows.index_select(0, plan.gather)
+        return padded.split([chunk.rows for chunk in plan.chunks])
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        return torch.cat(gradients).index_select(0, ctx.plan.place), None
+
+
+class _ToRows(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, plan: Plan, *blocks: Tensor) -> Tensor:
+        ctx.plan = plan
+        return torch.cat(blocks).index_select(0, plan.place)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        (gradient,) = gradients
+        padded = gradient.new_zeros(len(ctx.plan.gather), gradient.shape[1])
+        padded.index_copy_(0, ctx.plan.place, gradient)
+        return None, *padded.split([chunk.rows for chunk in ctx.plan.chunks])
+
+
+def to_chunks(rows: Tensor, plan: Plan) -> tuple[Tensor, ...]:
+    """[N, D] to one [b * L, D] per chunk. Gradients at padded rows must be zero, as attention leaves them."""
+    blocks: tuple[Tensor, ...] = _ToChunks.apply(rows, plan)  # type: ignore[no-untyped-call]  # torch leaves it untyped
+    return blocks
+
+
+def to_rows(blocks: Sequence[Tensor], plan: Plan) -> Tensor:
+    """One [b * L, D] per chunk back to [N, D]; padded rows are left behind."""
+    rows: Tensor = _ToRows.apply(plan, *blocks)  # type: ignore[no-untyped-call]  # torch leaves apply untyped
+    return rows
