@@ -28,6 +28,8 @@ class Encoding:
     units: NDArray[np.int32]
     targets: NDArray[np.int64] | NDArray[np.float32] | None
     weight: float = 1.0
+    truncated: int = 0
+    """Characters of the example that no window shows."""
 
     def __len__(self) -> int:
         """Tokens in the window, special tokens included."""

@@ -5,6 +5,7 @@ Laws, met by every kind (tests/laws): wrapping leaves the function unchanged at 
 """
 
 from abc import abstractmethod
+from collections.abc import Mapping
 
 from torch import nn
 
@@ -18,6 +19,14 @@ class Method(Component):
     @abstractmethod
     def learning_rate(self) -> float:
         """A peak rate that works for this method where the configuration gives none."""
+
+    def check(self, places: Mapping[str, nn.Module]) -> None:
+        """Refuse a backbone the method does not fit, before anything is changed. `places` are its modules by name.
+
+        Raises:
+            ConfigError: at the field that does not fit, naming what would.
+        """
+        return None
 
     def wrap(self, name: str, module: nn.Module) -> nn.Module | None:
         """What should stand in the place of `module`, or None to leave it as it is."""

@@ -7,7 +7,9 @@ survive encoding; the loss of a batch is the sum of the losses of its windows, w
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 
+import torch
 from torch import Tensor, nn
+from torch.nn.functional import kl_div, log_softmax
 
 from tunesmith.core.batch import Batch, Encoding
 from tunesmith.core.component import Component
@@ -44,6 +46,16 @@ class Task(Component):
         """Logits [M, C] that regularizers may compare."""
         return output.logits
 
+    def divergence(self, first: Tensor, second: Tensor) -> Tensor:
+        """KL(first || second) at each place, [M], of the answers that two sets of `scores` [M, C] describe.
+
+        The default reads scores as logits of exclusive classes; a task with other answers says so here. R-Drop,
+        distillation and whatever else compares answers goes through this.
+        """
+        at_least = torch.promote_types(first.dtype, torch.float32)
+        p, q = log_softmax(first, -1, dtype=at_least), log_softmax(second, -1, dtype=at_least)
+        return kl_div(q, p, reduction="none", log_target=True).sum(-1)
+
     @abstractmethod
     def loss(self, output: Output, batch: Batch, *, head: nn.Module) -> Tensor:
         """The SUM over the places, weighted, in fp32. Only the loop divides.
@@ -65,6 +77,10 @@ class Task(Component):
         `encodings` are all windows of `examples` (`Encoding.example` indexes into them), `logits` the [m, C] fp32 CPU
         tensor of each window. Where windows overlap, the one with more context answers.
         """
+
+    def tuned(self, predictions: Sequence[Prediction]) -> "Task":
+        """The same task with what it reads from dev predictions after training (thresholds); most read nothing."""
+        return self
 
     @property
     @abstractmethod
