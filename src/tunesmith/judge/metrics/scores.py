@@ -1,0 +1,57 @@
+"""A score a row: rank and linear correlation, and the mean absolute error. Every function takes row weights.
+
+A correlation that does not exist, because one side is constant, is 0: a constant answer ranks nothing.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tunesmith.judge.metrics.counts import Floats
+
+
+def pearson(gold: Floats, predicted: Floats, weight: Floats) -> float:
+    """Linear correlation of two vectors [n] under weights [n]."""
+    total = weight.sum()
+    if total <= 0:
+        return float("nan")
+    x, y = gold - (weight @ gold) / total, predicted - (weight @ predicted) / total
+    spread = np.sqrt((weight @ x**2) * (weight @ y**2))
+    return float(weight @ (x * y) / spread) if spread > 1e-12 * total else 0.0
+
+
+def mean_absolute_error(gold: Floats, predicted: Floats, weight: Floats) -> float:
+    """Mean of |gold - predicted| [n] under weights [n]."""
+    total = weight.sum()
+    return float(weight @ np.abs(gold - predicted) / total) if total > 0 else float("nan")
+
+
+class Ranking:
+    """The order of one vector [n], sorted once, so that midranks under many weightings are cheap."""
+
+    def __init__(self, values: Floats) -> None:
+        self._order: NDArray[np.intp] = np.argsort(values, kind="stable")
+        ordered = values[self._order]
+        self._first = np.searchsorted(ordered, ordered, side="left")
+        self._last = np.searchsorted(ordered, ordered, side="right")
+
+    def midranks(self, weight: Floats) -> Floats:
+        """[n] the mean rank each value would have if row i stood `weight[i]` times in the list."""
+        below = np.concatenate(([0.0], np.cumsum(weight[self._order])))
+        ranks = np.empty(len(weight))
+        ranks[self._order] = (below[self._first] + below[self._last] + 1) / 2
+        return ranks
+
+
+def spearman(gold: Ranking, predicted: Ranking, weight: Floats) -> float:
+    """Pearson's correlation of the midranks."""
+    return pearson(gold.midranks(weight), predicted.midranks(weight), weight)
+
+
+def metrics(gold: Floats, predicted: Floats) -> dict[str, float]:
+    """spearman, pearson and mae of two vectors [n]."""
+    weight = np.ones(len(gold))
+    return {
+        "spearman": spearman(Ranking(gold), Ranking(predicted), weight),
+        "pearson": pearson(gold, predicted, weight),
+        "mae": mean_absolute_error(gold, predicted, weight),
+    }

@@ -1,0 +1,65 @@
+"""Predictions on disk: one JSON object a line, written once, the only source of every later number."""
+
+import json
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from tunesmith.core.errors import DataError, MissingInputError, Place, StorageError
+from tunesmith.core.prediction import Prediction
+
+
+def write_predictions(path: Path, predictions: Iterable[Prediction]) -> int:
+    """Write predictions as JSONL, all or nothing, and say how many.
+
+    Raises:
+        StorageError: the disk is full or the folder may not be written.
+    """
+    part = path.with_name(f".{path.name}.part")
+    rows = 0
+    try:
+        with part.open("w", encoding="utf-8") as file:
+            for prediction in predictions:
+                file.write(json.dumps(prediction.as_record(), ensure_ascii=False, allow_nan=False) + "\n")
+                rows += 1
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise StorageError(
+            f"predictions could not be written: {error.strerror}",
+            code="TS-JUDGE-010",
+            place=Place(file=str(path)),
+            fix="free some space or choose another folder.",
+        ) from error
+    return rows
+
+
+def read_predictions(path: Path) -> Iterator[Prediction]:
+    """The predictions of a file, one at a time.
+
+    Raises:
+        MissingInputError: no such file.
+        DataError: a line that `write_predictions` did not write.
+    """
+    if not path.is_file():
+        raise MissingInputError(
+            "there are no stored predictions here",
+            code="TS-JUDGE-011",
+            place=Place(file=str(path)),
+            fix="run `tunesmith train` or `tunesmith evaluate` first; both store them.",
+        )
+    with path.open(encoding="utf-8") as file:
+        for number, line in enumerate(file, start=1):
+            if not line.strip():
+                continue
+            try:
+                yield Prediction.from_record(json.loads(line))
+            except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+                raise DataError(
+                    "not a stored prediction",
+                    code="TS-JUDGE-012",
+                    place=Place(file=str(path), line=number),
+                    fix="the file was edited or damaged: write it again with `tunesmith evaluate`.",
+                ) from None
