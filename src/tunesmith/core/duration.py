@@ -1,0 +1,50 @@
+"""How long, in the unit a person thinks in: "3 epochs", "500 steps", "20 minutes"."""
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from tunesmith.core.errors import ConfigError, Place
+
+Unit = Literal["epochs", "steps", "seconds"]
+
+_UNITS: dict[str, tuple[Unit, float]] = {
+    "epoch": ("epochs", 1),
+    "step": ("steps", 1),
+    "second": ("seconds", 1),
+    "minute": ("seconds", 60),
+    "hour": ("seconds", 3600),
+}
+_FORM = re.compile(r"(\d+(?:\.\d+)?) ?(epoch|step|second|minute|hour)s?")
+
+
+@dataclass(frozen=True, slots=True)
+class Duration:
+    """An amount above zero of epochs, steps or seconds; epochs and seconds may be fractions."""
+
+    amount: float
+    unit: Unit
+
+    @classmethod
+    def parse(cls, text: str, *, key: str = "") -> "Duration":
+        """The duration that a text like "3 epochs" names.
+
+        Raises:
+            ConfigError: at `key`, where the text has another form or the amount is not positive or not whole steps.
+        """
+        match = _FORM.fullmatch(text.strip().lower())
+        if match is not None:
+            unit, factor = _UNITS[match[2]]
+            amount = float(match[1]) * factor
+            if amount > 0 and (unit != "steps" or amount == int(amount)):
+                return cls(amount, unit)
+        raise ConfigError(
+            f"{text!r} is not a duration",
+            code="TS-CONF-010",
+            place=Place(key=key),
+            fix='write it like "3 epochs", "500 steps" or "20 minutes".',
+        )
+
+    def __str__(self) -> str:
+        """The text that parses to an equal duration."""
+        return f"{self.amount:g} {self.unit}"

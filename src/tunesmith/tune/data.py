@@ -1,0 +1,50 @@
+"""What a model learns from, the order it sees it in, and a fingerprint that a resumed run must find again."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from tunesmith.core.batch import Batch, Encoding, collate
+from tunesmith.prepare.batching import plan_epoch
+from tunesmith.tune.settings import TrainSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingData:
+    """Windows to learn from. `Encoding.example` indexes into `ids`, the ids of the examples."""
+
+    encodings: Sequence[Encoding]
+    ids: Sequence[str]
+    seed: int = 0
+    """Decides the order of the data and the draws of dropout"""
+    evaluated: Sequence[Encoding] = ()
+    """Windows that `evaluate` will look at: with them, only embedding rows that occur anywhere are trained"""
+
+    def fingerprint(self) -> str:
+        """sha256 over ids, tokens, targets and weights, in order."""
+        digest = hashlib.sha256(repr(len(self.encodings)).encode())
+        for encoding in self.encodings:
+            digest.update(self.ids[encoding.example].encode("utf-8", "surrogatepass"))
+            digest.update(np.float64(encoding.weight).tobytes())
+            for part in (encoding.input_ids, encoding.segment_ids, encoding.places, encoding.targets):
+                digest.update(b"|" if part is None else str(part.shape).encode() + part.tobytes())
+        return digest.hexdigest()
+
+    def batch(self, indices: Sequence[int]) -> Batch:
+        """These windows laid end to end."""
+        chosen = [self.encodings[index] for index in indices]
+        return collate(chosen, [self.ids[encoding.example] for encoding in chosen])
+
+
+def epoch_groups(data: TrainingData, settings: TrainSettings, epoch: int) -> list[list[tuple[int, ...]]]:
+    """The accumulation groups of one epoch, each a list of batches of window indices. A function of seed and epoch."""
+    batches = plan_epoch(
+        [len(encoding) for encoding in data.encodings],
+        batch_size=settings.windows,
+        batch_tokens=settings.batch_tokens,
+        seed=data.seed,
+        epoch=epoch,
+    )
+    return [batches[start : start + settings.accumulate] for start in range(0, len(batches), settings.accumulate)]

@@ -1,0 +1,94 @@
+"""What the loop reports. Callers log, draw, track and stop by reading these; nothing else leaves the loop."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tunesmith.tune.precision import Choice
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Started:
+    """The first event: what was decided before the first step."""
+
+    step: int
+    """Steps already done: 0, or where a resumed run goes on"""
+    steps: int | None
+    """Steps of the whole run; None where its length is a time"""
+    steps_per_epoch: int
+    precision: Choice
+    device: str
+    threads: int
+    learning_rate: float
+    """Peak rate"""
+    trainable: int
+    """Numbers that learn"""
+    frozen: int
+    """Numbers that do not"""
+    vocabulary: tuple[int, int] | None
+    """Embedding rows that learn because they occur, of how many; None where the table is used as it is"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stepped:
+    """One update was made."""
+
+    step: int
+    """Updates so far"""
+    epoch: float
+    """Epochs so far, with a fraction"""
+    done: float
+    """Share of the run, in (0, 1]"""
+    loss: float
+    """The task's loss per counted place"""
+    terms: Mapping[str, float]
+    """Each regularizer's weighted term per counted item, by kind"""
+    learning_rate: float
+    gradient_norm: float
+    """Before clipping"""
+    tokens: int
+    """Real tokens of this step"""
+    seconds: float
+    """Time this step took"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluated:
+    """The model was scored."""
+
+    step: int
+    epoch: float
+    score: float
+    best: bool
+    """Whether no earlier score was better or equal"""
+    best_score: float
+    best_step: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Saved:
+    """A state to resume from is durable."""
+
+    step: int
+    folder: Path
+    bytes: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stopped:
+    """The last event. `reason` is "finished", "patience", or what `should_stop` answered."""
+
+    step: int
+    epoch: float
+    reason: str
+    best_score: float | None
+    best_step: int | None
+    """The step whose weights the model now carries; None where it carries the last ones"""
+    tokens: int
+    seconds: float
+    """Time in steps, over all sessions of the run"""
+
+
+TuneEvent = Started | Stepped | Evaluated | Saved | Stopped

@@ -1,0 +1,116 @@
+"""The gradient of one accumulation group: sums divided by the counts of the whole group, however it is cut.
+
+    total = sum of task losses / count  +  sum over regularizers of weight * sum of terms / its count
+
+Counts are taken before the first backward pass, so each pass already carries its final scale. A loss that is not
+finite is found before anything learns from it, and the examples behind it are named.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from tunesmith.core.batch import Batch
+from tunesmith.core.errors import NumericsError
+from tunesmith.core.model import Model, Output
+from tunesmith.core.regularizer import Regularizer, Step
+from tunesmith.core.seed import derived
+from tunesmith.core.task import Task
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """What is minimised."""
+
+    model: Model
+    task: Task
+    regularizers: Sequence[Regularizer] = ()
+
+
+@dataclass(slots=True)
+class GroupLoss:
+    """Means over an accumulation group."""
+
+    loss: float = 0.0
+    terms: dict[str, float] = field(default_factory=dict)
+    tokens: int = 0
+
+
+def backward(
+    objective: Objective, group: Sequence[Batch], *, seed: int, step: int, collect: Callable[[], None]
+) -> GroupLoss:
+    """Run every batch of the group forward and backward; `collect` is called after each backward pass.
+
+    Dropout of batch i is drawn from the stream (seed, "dropout", step, i), so a resumed run draws the same.
+
+    Raises:
+        NumericsError: a loss is not finite; names the step and the examples.
+    """
+    scales = _scales(objective, group)
+    result = GroupLoss(tokens=sum(batch.tokens for batch in group))
+    for index, batch in enumerate(group):
+        torch.manual_seed(derived(seed, "dropout", step, index))
+        total = _weighed(objective, batch, scales, result)
+        if not math.isfinite(total.item()):
+            raise _not_finite(objective, batch, step)
+        if total.requires_grad:
+            total.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        collect()
+    return result
+
+
+def _weighed(objective: Objective, batch: Batch, scales: Sequence[float], result: GroupLoss) -> Tensor:
+    """The batch's share of the group's total, with its parts added to `result`."""
+    model, task = objective.model, objective.task
+    output = model(batch)
+    total = task.loss(output, batch, head=model.head) * scales[0]
+    result.loss += total.item()
+    seen = Step(model, task, batch, output)
+    for regularizer, scale in zip(objective.regularizers, scales[1:], strict=True):
+        if not regularizer.weight:
+            continue
+        term = regularizer.term(seen) * (regularizer.weight * scale)
+        kind = regularizer.kind()
+        result.terms[kind] = result.terms.get(kind, 0.0) + term.item()
+        total = total + term
+    return total
+
+
+def _scales(objective: Objective, group: Sequence[Batch]) -> list[float]:
+    """One over the count of the whole group, for the task and for each regularizer; 0 where nothing is counted.
+
+    A regularizer is asked before the forward pass, with an empty output: a count may look at the batch alone.
+    """
+    counts = [sum(objective.task.count(batch) for batch in group)]
+    unseen = Output(torch.empty(0, 0), torch.empty(0, 0))
+    for regularizer in objective.regularizers:
+        steps = (Step(objective.model, objective.task, batch, unseen) for batch in group)
+        counts.append(sum(regularizer.count(step) for step in steps))
+    return [1 / count if count else 0.0 for count in counts]
+
+
+def _not_finite(objective: Objective, batch: Batch, step: int) -> NumericsError:
+    return NumericsError(
+        f"the loss of step {step} is not a finite number; examples {_named(batch.ids)}",
+        code="TS-TUNE-010",
+        fix='look at these examples, lower train.learning_rate, or use train.precision = "fp32". Nothing was updated.',
+    )
+
+
+def gradient_error(batches: Sequence[Batch], step: int, parameters: Sequence[str]) -> NumericsError:
+    """The error for a gradient that is not finite although the loss is."""
+    ids = [name for batch in batches for name in batch.ids]
+    where = f" (first in {parameters[0]})" if parameters else ""
+    return NumericsError(
+        f"the gradient of step {step} is not finite{where}; examples {_named(ids)}",
+        code="TS-TUNE-011",
+        fix='lower train.learning_rate, or use train.precision = "fp32". Nothing was updated.',
+    )
+
+
+def _named(ids: Sequence[str], most: int = 16) -> str:
+    rest = f" and {len(ids) - most} more" if len(ids) > most else ""
+    return ", ".join(ids[:most]) + rest

@@ -1,0 +1,147 @@
+"""One run between two steps: the model in training form, its optimizer, its progress, and what it can do."""
+
+import math
+import time
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from tunesmith.core.duration import Duration
+from tunesmith.core.errors import ConfigError, Place
+from tunesmith.core.model import Model
+from tunesmith.tune.data import TrainingData, epoch_groups
+from tunesmith.tune.events import Evaluated, Started, Stepped
+from tunesmith.tune.form import TrainingForm
+from tunesmith.tune.gradient import Objective, backward, gradient_error
+from tunesmith.tune.optimizers import AdamW, clip_factor, groups_of
+from tunesmith.tune.precision import Choice
+from tunesmith.tune.progress import Progress
+from tunesmith.tune.schedules import rate_factor
+from tunesmith.tune.settings import TrainSettings
+
+
+class Training:
+    """Steps and evaluates. It neither loops, nor saves, nor decides when."""
+
+    def __init__(
+        self, objective: Objective, data: TrainingData, *, settings: TrainSettings, choice: Choice, device: torch.device
+    ) -> None:
+        if settings.learning_rate is None:
+            raise ConfigError(
+                "no learning rate is set",
+                code="TS-TUNE-002",
+                place=Place(key="train.learning_rate"),
+                fix="give one, or fill in the method's default.",
+            )
+        if not data.encodings:
+            raise ConfigError("there is nothing to learn from", code="TS-TUNE-005", place=Place(key="data.train"))
+        self.objective = objective
+        self.data = data
+        self.settings = settings
+        self.choice = choice
+        self.device = device
+        self.length = Duration.parse(settings.length, key="train.length")
+        self.progress = Progress()
+        self.form = TrainingForm(objective.model, precision=choice.precision, device=device)
+        groups = groups_of(self.form.parameters, decay=settings.weight_decay, layer_decay=settings.layer_decay)
+        self.optimizer = AdamW(self.form.parameters, self.form.masters, groups=groups)
+        self._planned = -1
+        self._groups: list[list[tuple[int, ...]]] = []
+        self.plan()
+
+    def plan(self) -> None:
+        """Look up the order of the running epoch."""
+        if self._planned != self.progress.epoch:
+            self._groups = epoch_groups(self.data, self.settings, self.progress.epoch)
+            self._planned = self.progress.epoch
+            self.progress.groups = len(self._groups)
+
+    def started(self) -> Started:
+        """What was decided before the first step."""
+        learning = sum(parameter.numel() for parameter in self.form.parameters.values())
+        everything = sum(parameter.numel() for parameter in self.objective.model.parameters())
+        steps = {"steps": self.length.amount, "epochs": math.ceil(self.length.amount * len(self._groups))}
+        return Started(
+            step=self.progress.step,
+            steps=int(steps[self.length.unit]) if self.length.unit in steps else None,
+            steps_per_epoch=len(self._groups),
+            precision=self.choice,
+            device=str(self.device),
+            threads=torch.get_num_threads(),
+            learning_rate=self.settings.learning_rate or 0.0,
+            trainable=learning,
+            frozen=everything - learning,
+            vocabulary=None,
+        )
+
+    def step(self) -> Stepped:
+        """One update from the next accumulation group.
+
+        Raises:
+            NumericsError: loss or gradient are not finite. Weights, moments and progress are as they were.
+        """
+        begin = time.perf_counter()
+        progress, optimizer = self.progress, self.optimizer
+        self.objective.model.train()
+        batches = [self.data.batch(indices).to(self.device) for indices in self._groups[progress.group]]
+        optimizer.discard()
+        found = backward(self.objective, batches, seed=self.data.seed, step=progress.step, collect=optimizer.collect)
+        norm = optimizer.gradient_norm()
+        if not math.isfinite(norm):
+            raise gradient_error(batches, progress.step, optimizer.faulty())
+        rate = self.rate()
+        optimizer.step(rate, shrink=clip_factor(norm, self.settings.clip))
+        progress.unseen_decay *= 1 - rate * self.settings.weight_decay
+        self._advance(found.tokens, time.perf_counter() - begin)
+        return Stepped(
+            step=progress.step,
+            epoch=progress.epochs,
+            done=min(1.0, progress.share(self.length)),
+            loss=found.loss,
+            terms=found.terms,
+            learning_rate=rate,
+            gradient_norm=norm,
+            tokens=found.tokens,
+            seconds=time.perf_counter() - begin,
+        )
+
+    def rate(self) -> float:
+        """The learning rate of the next step."""
+        factor = rate_factor(
+            self.settings.schedule,
+            self.progress.share(self.length),
+            warmup=self.settings.warmup,
+            step=self.progress.step_share(self.length),
+        )
+        return factor * (self.settings.learning_rate or 0.0)
+
+    def _advance(self, tokens: int, seconds: float) -> None:
+        progress = self.progress
+        progress.step += 1
+        progress.tokens += tokens
+        progress.seconds += seconds
+        progress.group += 1
+        if progress.group == progress.groups:
+            progress.epoch, progress.group = progress.epoch + 1, 0
+            if not progress.finished(self.length):
+                self.plan()
+
+    def evaluate(self, score_of: Callable[[Model], float]) -> Evaluated:
+        """Score the model as it is."""
+        begin = time.perf_counter()
+        score = float(score_of(self.objective.model))
+        best = self.progress.note_score(score, self.settings.best)
+        return Evaluated(
+            step=self.progress.step,
+            epoch=self.progress.epochs,
+            score=score,
+            best=best,
+            best_score=self.progress.best_score if self.progress.best_score is not None else score,
+            best_step=self.progress.best_step or self.progress.step,
+            seconds=time.perf_counter() - begin,
+        )
+
+    def weights(self) -> dict[str, Tensor]:
+        """The fp32 masters by parameter name; not copies."""
+        return dict(self.optimizer.masters)
