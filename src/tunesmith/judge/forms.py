@@ -82,6 +82,18 @@ def _multilabel_row(prediction: Prediction) -> Row:
     return multilabel.row(label_set(prediction, "gold"), label_set(prediction, "predicted"), prediction.scores)
 
 
+def taken_for(prediction: Prediction) -> list[tuple[str, str]]:
+    """What was taken for what: (gold, predicted) label or entity types, "" for an entity without a counterpart."""
+    gold, said = prediction.gold, prediction.predicted
+    if isinstance(gold, str) and isinstance(said, str):
+        return [(gold, said)]
+    if not isinstance(gold, tuple) or not isinstance(said, tuple):
+        return []
+    wanted = [item for item in gold if isinstance(item, Span)]
+    found = spans.pairings(wanted, [item.span() for item in said if isinstance(item, ScoredSpan)])
+    return [(pair.gold.label if pair.gold else "", pair.predicted.label if pair.predicted else "") for pair in found]
+
+
 def label_set(prediction: Prediction, side: str) -> tuple[str, ...]:
     """The gold or predicted labels of a row with several labels."""
     value = prediction.gold if side == "gold" else prediction.predicted

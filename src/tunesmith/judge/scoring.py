@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from tunesmith.core.errors import DataError
 from tunesmith.core.prediction import Prediction
-from tunesmith.judge.forms import FORMS, Form, form_of
+from tunesmith.judge.forms import FORMS, Form, form_of, taken_for
 from tunesmith.judge.intervals import Metric, interval, key_of
 from tunesmith.judge.ledger import Ledger
 from tunesmith.judge.metrics.counts import Counts, per_label
@@ -46,7 +46,8 @@ class LabelScore:
 class Scores:
     """All that is known about one split: metrics with intervals, every label, and what was taken for what.
 
-    `confusion` counts (gold, predicted) pairs of single labels; `fates` says what became of entities.
+    `confusion` counts (gold, predicted) pairs of single labels, or of entity types whatever the boundaries, where ""
+    stands for nothing; `fates` says what became of entities.
     """
 
     kind: str
@@ -121,8 +122,7 @@ class _Seen:
             self.rows += 1
             self.groups |= prediction.group is not None
             self.truncated += prediction.truncated > 0
-            if isinstance(prediction.gold, str) and isinstance(prediction.predicted, str):
-                self.pairs[prediction.gold, prediction.predicted] += 1
+            self.pairs.update(taken_for(prediction))
             yield prediction
 
 
@@ -178,7 +178,7 @@ def _score_counts(
         truncated=seen.truncated,
         metrics=found,
         labels=_labels(exact, drawn, units),
-        confusion=dict(seen.pairs) if form.name == "labels" else None,
+        confusion=None if form.name == "multilabel" else dict(seen.pairs),
         fates={fate: int(exact.total(f"fate:{fate}")) for fate in FATES} if form.name == "spans" else None,
     )
 

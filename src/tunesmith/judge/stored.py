@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from tunesmith.core.errors import DataError, MissingInputError, Place, StorageError
+from tunesmith.core.errors import DataError, MissingInputError, NumericsError, Place, StorageError
 from tunesmith.core.prediction import Prediction
 
 
@@ -25,6 +25,14 @@ def write_predictions(path: Path, predictions: Iterable[Prediction]) -> int:
             file.flush()
             os.fsync(file.fileno())
         part.replace(path)
+    except ValueError as error:
+        part.unlink(missing_ok=True)
+        raise NumericsError(
+            f"a prediction holds a number that is not finite: {error}",
+            code="TS-JUDGE-013",
+            place=Place(file=str(path), line=rows + 1),
+            fix="the model's weights are damaged or training diverged: train again with a lower learning rate.",
+        ) from None
     except OSError as error:
         part.unlink(missing_ok=True)
         raise StorageError(
@@ -36,12 +44,26 @@ def write_predictions(path: Path, predictions: Iterable[Prediction]) -> int:
     return rows
 
 
-def read_predictions(path: Path) -> Iterator[Prediction]:
-    """The predictions of a file, one at a time.
+class StoredPredictions:
+    """The predictions of a file, one at a time, as often as wanted."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __iter__(self) -> Iterator[Prediction]:
+        """Read the file from its start.
+
+        Raises:
+            DataError: a line that `write_predictions` did not write.
+        """
+        return _read(self._path)
+
+
+def read_predictions(path: Path) -> StoredPredictions:
+    """The predictions of a file; iterating reads it anew.
 
     Raises:
         MissingInputError: no such file.
-        DataError: a line that `write_predictions` did not write.
     """
     if not path.is_file():
         raise MissingInputError(
@@ -50,6 +72,10 @@ def read_predictions(path: Path) -> Iterator[Prediction]:
             place=Place(file=str(path)),
             fix="run `tunesmith train` or `tunesmith evaluate` first; both store them.",
         )
+    return StoredPredictions(path)
+
+
+def _read(path: Path) -> Iterator[Prediction]:
     with path.open(encoding="utf-8") as file:
         for number, line in enumerate(file, start=1):
             if not line.strip():

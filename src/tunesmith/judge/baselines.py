@@ -1,0 +1,124 @@
+"""What anyone could have done without a model, on the same rows: a score means nothing until it stands beside these.
+
+spans        all_outside, dictionary
+labels       majority, tfidf_logistic
+multilabel   majority, tfidf_logistic
+scores       mean, tfidf_cosine
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+
+from tunesmith.core.errors import UsageError
+from tunesmith.core.example import Example
+from tunesmith.core.prediction import Answer, Prediction
+from tunesmith.judge import entity_dictionary, tfidf
+from tunesmith.judge.forms import KINDS
+
+MOST_ROWS = 40_000
+"""Baselines learn from at most so many training rows, evenly spaced, so that they never cost more than the model."""
+
+
+def baselines(kind: str, train: Sequence[Example], test: Sequence[Example]) -> dict[str, list[Prediction]]:
+    """The predictions of every baseline that suits the task, by name, in the order of `test`.
+
+    A baseline that the training rows do not allow (one class only, no entity) is left out, the simplest never is.
+
+    Raises:
+        UsageError: a kind without baselines.
+    """
+    if kind not in KINDS:
+        raise UsageError(f"no baselines for {kind!r}", code="TS-JUDGE-003", fix=f"choose one of: {', '.join(KINDS)}.")
+    learned = [example for example in thinned(train) if example.gold is not None]
+    golds = [example.gold for example in learned]
+    if kind == "token_classification":
+        return _for_spans(learned, test)
+    if golds and all(isinstance(gold, int | float) for gold in golds):
+        return _for_scores(learned, test)
+    if golds and all(isinstance(gold, tuple) for gold in golds):
+        return _for_label_sets(learned, test)
+    return _for_labels(learned, test)
+
+
+def thinned(train: Sequence[Example]) -> Sequence[Example]:
+    """At most `MOST_ROWS` rows, evenly spaced."""
+    if len(train) <= MOST_ROWS:
+        return train
+    return [train[int(index)] for index in np.linspace(0, len(train) - 1, MOST_ROWS)]
+
+
+def answered(
+    example: Example, predicted: Answer, *, scores: dict[str, float] | None = None, confidence: float | None = None
+) -> Prediction:
+    """An answer to `example` in the form in which models give theirs."""
+    return Prediction(
+        id=example.id,
+        text=example.text,
+        pair=example.pair,
+        words=example.words,
+        gold=example.gold,
+        group=example.group,
+        source=example.source,
+        predicted=predicted,
+        scores=scores or {},
+        confidence=confidence,
+    )
+
+
+def _for_spans(train: Sequence[Example], test: Sequence[Example]) -> dict[str, list[Prediction]]:
+    found = {"all_outside": [answered(example, ()) for example in test]}
+    names = entity_dictionary.learn(train)
+    if names:
+        found["dictionary"] = [answered(example, entity_dictionary.find(names, example)) for example in test]
+    return found
+
+
+def _for_labels(train: Sequence[Example], test: Sequence[Example]) -> dict[str, list[Prediction]]:
+    labels = [str(example.gold) for example in train]
+    counts = Counter(labels)
+    if not counts:
+        return {}
+    # Equally frequent labels: the first of the alphabet, so that the answer does not depend on the order of the rows.
+    majority = min(counts, key=lambda label: (-counts[label], label))
+    shares = {label: count / len(labels) for label, count in sorted(counts.items())}
+    found = {"majority": [answered(e, majority, scores=shares, confidence=shares[majority]) for e in test]}
+    if len(counts) > 1 and test:
+        scored = tfidf.class_scores(train, labels, test)
+        best = [max(scores, key=lambda label: scores[label]) for scores in scored]
+        found["tfidf_logistic"] = [
+            answered(example, label, scores=scores, confidence=scores[label])
+            for example, label, scores in zip(test, best, scored, strict=True)
+        ]
+    return found
+
+
+def _for_label_sets(train: Sequence[Example], test: Sequence[Example]) -> dict[str, list[Prediction]]:
+    sets = [tuple(str(label) for label in example.gold) for example in train if isinstance(example.gold, tuple)]
+    counts = Counter(label for labels in sets for label in set(labels))
+    if not counts:
+        return {"majority": [answered(example, ()) for example in test]}
+    shares = {label: count / len(sets) for label, count in sorted(counts.items())}
+    frequent = tuple(label for label, share in shares.items() if share >= 0.5)
+    majority = frequent or (min(counts, key=lambda label: (-counts[label], label)),)
+    found = {"majority": [answered(example, majority, scores=shares) for example in test]}
+    if len(counts) > 1 and test:
+        scored, threshold = tfidf.label_set_scores(train, sets, test)
+        found["tfidf_logistic"] = [
+            answered(
+                example, tuple(sorted(label for label, score in scores.items() if score >= threshold)), scores=scores
+            )
+            for example, scores in zip(test, scored, strict=True)
+        ]
+    return found
+
+
+def _for_scores(train: Sequence[Example], test: Sequence[Example]) -> dict[str, list[Prediction]]:
+    golds = [float(example.gold) for example in train if isinstance(example.gold, int | float)]
+    mean = float(np.mean(golds))
+    found = {"mean": [answered(example, mean) for example in test]}
+    if test:
+        scores = tfidf.similarities(train, golds, test)
+        found["tfidf_cosine"] = [answered(example, score) for example, score in zip(test, scores, strict=True)]
+    return found

@@ -1,0 +1,77 @@
+"""The first line of a report: does the model beat what anyone could have done without one?"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Standing = Literal["better", "unproven", "worse", "alone"]
+
+METRIC_NAMES: Mapping[str, tuple[str, str]] = {
+    "span_f1": ("strict entity F1", "实体严格 F1"),
+    "accuracy": ("accuracy", "准确率"),
+    "macro_f1": ("macro F1", "宏平均 F1"),
+    "micro_f1": ("micro F1", "微平均 F1"),
+    "weighted_f1": ("weighted F1", "加权 F1"),
+    "spearman": ("Spearman correlation", "Spearman 相关系数"),
+}
+BASELINE_NAMES: Mapping[str, tuple[str, str]] = {
+    "all_outside": ("no entity anywhere", "不标任何实体"),
+    "dictionary": ("a dictionary of the training entities", "训练集实体词典"),
+    "majority": ("the most frequent label", "最常见的标签"),
+    "tfidf_logistic": ("TF-IDF + logistic regression", "TF-IDF + 逻辑回归"),
+    "mean": ("the mean score", "平均分"),
+    "tfidf_cosine": ("TF-IDF cosine", "TF-IDF 余弦"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How the model stands to its best baseline, as a word for programs and a sentence in two languages."""
+
+    standing: Standing
+    baseline: str | None
+    english: str
+    chinese: str
+
+    def as_record(self) -> dict[str, str | None]:
+        """A JSON-ready object."""
+        return {"standing": self.standing, "baseline": self.baseline, "en": self.english, "zh": self.chinese}
+
+
+def verdict(split: str, record: Mapping[str, Any]) -> Verdict:
+    """The sentence for one split of `report.json`.
+
+    Better means: the 95 % interval of the difference to the best baseline lies above 0 and the paired test agrees.
+    """
+    main = record["main_metric"]
+    name, name_zh = METRIC_NAMES.get(main, (main, main))
+    own = _number(record["metrics"][main])
+    rivals: Mapping[str, Any] = record["baselines"]
+    if not rivals:
+        return Verdict(
+            "alone",
+            None,
+            f"{name} {own} on {split} ({record['n']:,} rows), with no baseline to compare with.",
+            f"{split} 上{name_zh} {own}（{record['n']:,} 行），没有可比较的基线。",
+        )
+    best = max(sorted(rivals), key=lambda rival: rivals[rival]["metrics"][main]["value"])
+    test = rivals[best]["test"]
+    against, against_zh = BASELINE_NAMES.get(best, (best, best))
+    theirs = f"{rivals[best]['metrics'][main]['value']:.3f}"
+    difference = f"{test['difference']:+.3f} [{test['low']:+.3f}, {test['high']:+.3f}]"
+    facts = f"{name} {own} on {split}, against {theirs} for {against}: difference {difference}, {_p(test['p_value'])}."
+    facts_zh = f"{split} 上{name_zh} {own}，{against_zh} {theirs}：相差 {difference}，{_p(test['p_value'])}。"
+    if test["low"] > 0 and test["p_value"] < 0.05:
+        return Verdict("better", best, f"Better than its best baseline. {facts}", f"优于最好的基线。{facts_zh}")
+    if test["difference"] > 0:
+        english = f"NOT shown to be better than its best baseline. {facts}"
+        return Verdict("unproven", best, english, f"未能证明优于最好的基线。{facts_zh}")
+    return Verdict("worse", best, f"NOT better than its best baseline. {facts}", f"不优于最好的基线。{facts_zh}")
+
+
+def _number(metric: Mapping[str, float]) -> str:
+    return f"{metric['value']:.3f} [{metric['low']:.3f}, {metric['high']:.3f}]"
+
+
+def _p(value: float) -> str:
+    return "p < 0.001" if value < 0.001 else f"p = {value:.3f}"
