@@ -1,0 +1,64 @@
+"""From probabilities to predictions, for tasks whose answer is a label, several labels or a score of a whole text."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from tunesmith.core.example import Example, Gold
+from tunesmith.core.prediction import Answer, Prediction
+from tunesmith.tasks._labels import labels_of
+
+
+def label_predictions(
+    examples: Sequence[Example], probabilities: Tensor, labels: Sequence[str], *, truncated: Sequence[int]
+) -> list[Prediction]:
+    """The likeliest label of each example, from probabilities [E, C]; `truncated` [E] characters were never seen."""
+    best = probabilities.argmax(-1).tolist()
+    found = []
+    for example, row, index, cut in zip(examples, probabilities.tolist(), best, truncated, strict=True):
+        gold = labels_of(example)[0] if isinstance(example.gold, tuple) and len(example.gold) == 1 else example.gold
+        scores = dict(zip(labels, row, strict=True))
+        found.append(answered(example, labels[index], gold=gold, confidence=row[index], scores=scores, truncated=cut))
+    return found
+
+
+def label_set_predictions(
+    examples: Sequence[Example], probabilities: Tensor, labels: Sequence[str], *, thresholds: Sequence[float] | None
+) -> list[Prediction]:
+    """Every label whose probability reaches its threshold (0.5 without any), from probabilities [E, C]."""
+    limits = probabilities.new_tensor([0.5] * len(labels) if thresholds is None else list(thresholds))
+    given = probabilities >= limits
+    surest = torch.where(given, probabilities, 1 - probabilities).amin(-1).tolist()
+    found = []
+    for example, row, chosen, confidence in zip(examples, probabilities.tolist(), given.tolist(), surest, strict=True):
+        predicted = tuple(label for label, yes in zip(labels, chosen, strict=True) if yes)
+        gold = labels_of(example) if isinstance(example.gold, str) else example.gold
+        scores = dict(zip(labels, row, strict=True))
+        found.append(answered(example, predicted, gold=gold, confidence=confidence, scores=scores))
+    return found
+
+
+def answered(
+    example: Example,
+    predicted: Answer,
+    *,
+    gold: Gold | None,
+    confidence: float | None = None,
+    scores: dict[str, float] | None = None,
+    truncated: int = 0,
+) -> Prediction:
+    """The prediction that carries an answer beside everything the example carried."""
+    return Prediction(
+        id=example.id,
+        text=example.text,
+        pair=example.pair,
+        words=example.words,
+        group=example.group,
+        source=example.source,
+        predicted=predicted,
+        gold=gold,
+        confidence=confidence,
+        scores=scores or {},
+        truncated=truncated,
+    )

@@ -1,0 +1,77 @@
+"""What tasks share whose label belongs to a whole text: one place at a window's first token, one answer per example."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from tunesmith.core.batch import Encoding
+from tunesmith.core.tokenizer import Tokenizer
+from tunesmith.prepare.alignment import windows_of
+
+Targets = NDArray[np.int64] | NDArray[np.float32] | None
+
+FIRST = np.zeros(1, np.int32)
+FIRST.setflags(write=False)
+"""The one place of a window (its first token) and the one unit of an example; shared, hence read-only."""
+
+CHUNK = 8192
+"""Texts that are tokenised in one call: enough to be fast, few enough to hold twice."""
+
+T = TypeVar("T")
+
+
+def chunks(items: Iterable[T], size: int = CHUNK) -> Iterator[list[T]]:
+    """The items in lists of at most `size`."""
+    stream = iter(items)
+    while part := list(islice(stream, size)):
+        yield part
+
+
+def text_room(tokenizer: Tokenizer, max_length: int | None) -> int:
+    """Tokens of one text that fit a window beside its special tokens, at least 1."""
+    beside = len(tokenizer.framing.prefix) + len(tokenizer.framing.suffix)
+    return max(min(tokenizer.max_length, max_length or tokenizer.max_length) - beside, 1)
+
+
+def window_borders(tokens: int, *, room: int, stride: int) -> list[tuple[int, int]]:
+    """Tokens `first` to `last` (exclusive) of each window of a text, `stride` of them shared, at most half a window."""
+    if tokens <= room:
+        return [(0, tokens)]
+    return windows_of([1] * tokens, room=room, stride=min(stride, room // 2))
+
+
+def window(
+    example: int, ids: Sequence[int], *, targets: Targets, weight: float, segments: int = 0, truncated: int = 0
+) -> Encoding:
+    """One window with its label at the first token. The last `segments` tokens belong to the second text."""
+    segment_ids = None
+    if segments:
+        segment_ids = np.zeros(len(ids), np.int8)
+        segment_ids[-segments:] = 1
+    return Encoding(
+        example=example,
+        input_ids=np.array(ids, np.int32),
+        segment_ids=segment_ids,
+        places=FIRST,
+        units=FIRST,
+        targets=targets,
+        weight=weight,
+        truncated=truncated,
+    )
+
+
+def averaged(logits: Sequence[Tensor], encodings: Sequence[Encoding], examples: int) -> Tensor:
+    """[E, C] mean logits of each example over its windows, from [1, C] each.
+
+    An example with one window keeps its logits bit for bit.
+    """
+    rows = torch.cat(list(logits))
+    owner = torch.tensor([encoding.example for encoding in encodings])
+    count = torch.bincount(owner, minlength=examples)
+    total = rows.new_zeros(examples, rows.shape[1]).index_add_(0, owner, rows)
+    return total / count[:, None]

@@ -1,0 +1,161 @@
+"""One label, or several, for a whole text.
+
+    one label        p = softmax(head(h)),  answer = argmax p          loss = -log p_y
+    several labels   p = sigmoid(head(h)),  answer = {c: p_c >= t_c}   loss = mean over c of -log p(y_c)
+
+h is the hidden state of a window's first token. A text longer than the window is read in windows that overlap; their
+logits are averaged, and each counts 1 / windows in the loss, so a long text weighs no more than a short one.
+
+When to use it: intents, topics, sentiment, moderation. For two texts read together take `pair_matching`, for labels
+on words `token_classification`.
+Cost: one forward pass a window.
+Reference: Devlin et al. 2019, section 4.1; Lin et al. 2017 for the focal loss; thresholds as Lipton et al. 2014.
+"""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from tunesmith.core.batch import Batch, Encoding
+from tunesmith.core.example import Example
+from tunesmith.core.model import Backbone, Output
+from tunesmith.core.prediction import Prediction
+from tunesmith.core.task import Task
+from tunesmith.core.tokenizer import Tokenizer
+from tunesmith.models.heads import sequence_head
+from tunesmith.tasks._answers import label_predictions, label_set_predictions
+from tunesmith.tasks._labels import ClassWeights, inventory, labels_of, one_label, resolved, unknown_label, unusable
+from tunesmith.tasks._losses import bernoulli_divergence, class_losses, label_set_losses
+from tunesmith.tasks._sequence import Targets, averaged, chunks, text_room, window, window_borders
+from tunesmith.tasks._thresholds import tuned_thresholds
+
+
+class TextClassification(Task):
+    """One label per text, or (`multi_label`) any number of them."""
+
+    labels: list[str] | None = None
+    """The label names in the order of the logits; read from the training rows where absent."""
+    multi_label: bool | None = None
+    """Whether a text may carry several labels or none; read from the training rows where absent."""
+    thresholds: list[float] | None = None
+    """For several labels: the probability from which each is given, tuned on dev after training; 0.5 where absent."""
+    class_weights: ClassWeights = "none"
+    """How much each class counts in the loss; "balanced" makes rare classes count as much in all as frequent ones."""
+    focal_gamma: float = Field(default=0.0, ge=0.0, le=10.0)
+    """Exponent of the focal loss, which turns attention to examples that are still wrong; 0 is cross-entropy."""
+    max_length: int | None = Field(default=None, ge=8)
+    """Tokens of a window with special tokens; the backbone's own limit where it is smaller or nothing is given."""
+    stride: int = Field(default=64, ge=0)
+    """Tokens that neighbouring windows of a long text share, at most half a window."""
+
+    def bound(self, examples: Iterable[Example]) -> "TextClassification":
+        """Labels, their number per text, and class weights, filled in from training examples.
+
+        Raises:
+            DataError: at the line of an example without a usable label, or fewer than two labels in all.
+        """
+        found = inventory(map(_single, examples), given=self.labels, several=self.multi_label)
+        weights = resolved(self.class_weights, found)
+        return self.model_copy(update={"labels": found.labels, "multi_label": found.several, "class_weights": weights})
+
+    def encode(self, examples: Sequence[Example], tokenizer: Tokenizer) -> list[Encoding]:
+        """Windows of each example in order.
+
+        Raises:
+            DataError: at the line of an example whose label the task does not know.
+        """
+        index = {label: number for number, label in enumerate(self.label_names)}
+        framing, room = tokenizer.framing, text_room(tokenizer, self.max_length)
+        encodings: list[Encoding] = []
+        for part in chunks(enumerate(examples)):
+            texts = tokenizer.texts([example.text for _, example in part])
+            for (number, example), ids in zip(part, texts, strict=True):
+                targets = self._targets(_single(example), index)
+                borders = window_borders(len(ids), room=room, stride=self.stride)
+                for first, last in borders:
+                    row = (*framing.prefix, *ids[first:last], *framing.suffix) or (tokenizer.unknown_id,)
+                    encodings.append(window(number, row, targets=targets, weight=example.weight / len(borders)))
+        return encodings
+
+    def head(self, backbone: Backbone) -> nn.Module:
+        """The classification head of the backbone's family: [M, D] to [M, C]."""
+        return sequence_head(backbone, len(self.label_names))
+
+    def divergence(self, first: Tensor, second: Tensor) -> Tensor:
+        """KL of the class distributions, or the mean over the labels of the KL of each being present; [M]."""
+        return bernoulli_divergence(first, second) if self.multi_label else super().divergence(first, second)
+
+    def loss(self, output: Output, batch: Batch, *, head: nn.Module) -> Tensor:
+        """The weighted sum of (focal) cross-entropies."""
+        assert batch.targets is not None, "a loss needs gold"
+        weights = self.class_weights if isinstance(self.class_weights, list) else None
+        if self.multi_label:
+            losses = label_set_losses(output.logits, batch.targets, gamma=self.focal_gamma, positive_weights=weights)
+        else:
+            losses = class_losses(output.logits, batch.targets, gamma=self.focal_gamma, class_weights=weights)
+        return (batch.weight * losses).sum()
+
+    def decode(
+        self,
+        examples: Sequence[Example],
+        encodings: Sequence[Encoding],
+        logits: Sequence[Tensor],
+        *,
+        head: nn.Module,
+    ) -> list[Prediction]:
+        """The label (or labels) of each example with the probability of every label in `scores`.
+
+        `confidence` is the probability of the label; for several labels that of the least certain decision.
+        """
+        if not examples:
+            return []
+        means = averaged(logits, encodings, len(examples))
+        if not self.multi_label:
+            return label_predictions(
+                examples, torch.softmax(means, -1), self.label_names, truncated=[0] * len(examples)
+            )
+        return label_set_predictions(examples, torch.sigmoid(means), self.label_names, thresholds=self.thresholds)
+
+    def tuned(self, predictions: Sequence[Prediction]) -> "TextClassification":
+        """For several labels, the same task with thresholds that suit dev predictions (see `tuned_thresholds`)."""
+        if not self.multi_label:
+            return self
+        return self.model_copy(update={"thresholds": tuned_thresholds(predictions, self.label_names)})
+
+    @property
+    def main_metric(self) -> str:
+        """Accuracy, or micro F1 where a text may carry several labels."""
+        return "micro_f1" if self.multi_label else "accuracy"
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """The C labels in logit order."""
+        return tuple(self.labels or ())
+
+    def _targets(self, example: Example, index: dict[str, int]) -> Targets:
+        if example.gold is None:
+            return None
+        names = labels_of(example) if self.multi_label else (one_label(example),)
+        for name in names:
+            if name not in index:
+                raise unknown_label(example, name)
+        if not self.multi_label:
+            return np.array([index[names[0]]], np.int64)
+        row = np.zeros((1, len(index)), np.float32)
+        row[0, [index[name] for name in names]] = 1
+        return row
+
+
+def _single(example: Example) -> Example:
+    """The example, which must be one text alone: a second one would be ignored unseen."""
+    if example.pair is None:
+        return example
+    raise unusable(
+        example,
+        "the row has a second text, which this task does not read",
+        code="TS-TASK-031",
+        fix='set task.kind = "pair_matching", or leave the second column out.',
+    )
