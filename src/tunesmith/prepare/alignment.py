@@ -12,7 +12,7 @@ from itertools import accumulate, pairwise
 from typing import Literal
 
 from tunesmith.core.example import Example, Span
-from tunesmith.prepare.characters import Level, blank_before, pattern
+from tunesmith.prepare.characters import Level, pattern
 
 Scheme = Literal["BIO", "BIOES"]
 """How a run of units is written as tags: `B-X I-X I-X`, or `B-X I-X E-X` with `S-X` for a single unit."""
@@ -47,7 +47,7 @@ def units_of_example(example: Example, level: Level) -> Sequence[Unit]:
 
 def words_of(text: str, units: Iterable[Unit]) -> list[tuple[str, bool]]:
     """Each unit's text with whether a blank (or the text's start) precedes it: what `Tokenizer.words` takes."""
-    return [(text[start:end], blank_before(text, start)) for start, end in units]
+    return [(text[start:end], start == 0 or text[start - 1].isspace()) for start, end in units]
 
 
 def place(spans: Iterable[Span], units: Sequence[Unit]) -> tuple[list[tuple[int, int, Span]], list[Misfit]]:
@@ -56,13 +56,11 @@ def place(spans: Iterable[Span], units: Sequence[Unit]) -> tuple[list[tuple[int,
     Spans that lie on unit borders are placed first, so that a repaired one never drives them out; among those that
     collide the earlier and then the longer one stays.
     """
-    starts = [start for start, _ in units]
-    ends = [end for _, end in units]
     taken: set[int] = set()
     placed: list[tuple[int, int, Span]] = []
     misfits: list[Misfit] = []
     ordered = sorted(set(spans), key=lambda span: (span.start, -span.end, span.label))
-    found = [(bisect_right(ends, span.start), bisect_left(starts, span.end), span) for span in ordered]
+    found = [(*_touched(span, units), span) for span in ordered]
     found.sort(key=lambda item: not _is_exact(item, units))
     for first, last, span in found:
         if first >= last or span.start >= span.end:
@@ -74,11 +72,19 @@ def place(spans: Iterable[Span], units: Sequence[Unit]) -> tuple[list[tuple[int,
         taken.update(range(first, last))
         placed.append((first, last, span))
         if not _is_exact((first, last, span), units):
-            became = Span(starts[first], ends[last - 1], span.label)
+            became = Span(units[first][0], units[last - 1][1], span.label)
             misfits.append(Misfit(span, "repaired", "its borders are not unit borders", became))
     placed.sort(key=lambda item: item[0])
     misfits.sort(key=lambda misfit: misfit.span)
     return placed, misfits
+
+
+def _touched(span: Span, units: Sequence[Unit]) -> tuple[int, int]:
+    """The units `first` to `last` (exclusive) that share a character with the span."""
+    first = bisect_left(units, (span.start, 0))
+    if first and units[first - 1][1] > span.start:
+        first -= 1
+    return first, bisect_left(units, (span.end, 0))
 
 
 def _is_exact(item: tuple[int, int, Span], units: Sequence[Unit]) -> bool:

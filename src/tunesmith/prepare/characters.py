@@ -55,11 +55,6 @@ def pattern(level: Level) -> re.Pattern[str]:
     return re.compile(rf"{run}|[{_ALONE}][{marks}]*|{sign}")
 
 
-def blank_before(text: str, start: int) -> bool:
-    """Whether a blank, or nothing at all, precedes the character at `start`."""
-    return start == 0 or text[start - 1].isspace()
-
-
 def _marks() -> str:
     return _ranges([code for plane in _PLANES_WITH_MARKS for code in plane if _category(code)[0] == "M"])
 
