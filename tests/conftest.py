@@ -11,6 +11,7 @@ from tokenizers import Tokenizer as FastTokenizer
 from tokenizers import models, normalizers, pre_tokenizers, processors
 
 from tunesmith.core.batch import Batch, Encoding, collate
+from tunesmith.core.example import Example, Source
 from tunesmith.core.model import Backbone, Model
 from tunesmith.core.task import Task
 from tunesmith.core.tokenizer import Tokenizer
@@ -34,7 +35,23 @@ TINY_BERT = {
     "pad_token_id": 0,
 }
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-WORDS = ["the", "a", "in", "to", "of", "and", "is", "my", "card", "was", "from", "visited", "works", "at", "lost", "stolen", "please", "help", "good", "bad", "not"]
+WORDS = (
+    "and",
+    "bad",
+    "card",
+    "from",
+    "good",
+    "help",
+    "is",
+    "lost",
+    "my",
+    "not",
+    "of",
+    "please",
+    "stolen",
+    "the",
+    "works",
+)
 
 
 def write_wordpiece(file: Path) -> int:
@@ -57,7 +74,7 @@ def write_wordpiece(file: Path) -> int:
 
 @pytest.fixture(scope="session")
 def tiny_bert_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder as transformers writes it: random BERT weights (2 layers, width 16), WordPiece tokenizer. Do not write to it."""
+    """A folder as transformers writes it: random BERT weights, WordPiece tokenizer. Do not write to it."""
     from safetensors.torch import save_file
 
     from tunesmith.models.hub_names import to_hub
@@ -118,5 +135,72 @@ def random_batch() -> Callable[..., Batch]:
             for index, length in enumerate(lengths)
         ]
         return collate(encodings, [str(index) for index in range(len(lengths))])
+
+    return make
+
+
+@pytest.fixture
+def unlabelled() -> Callable[..., list[Example]]:
+    """`unlabelled("a text", ("a text", "its pair"), ...)`: examples to be answered."""
+
+    def make(*given: str | tuple[str, str]) -> list[Example]:
+        pairs = [(item, None) if isinstance(item, str) else item for item in given]
+        return [
+            Example(id=str(line), text=text, pair=pair, source=Source("given", line))
+            for line, (text, pair) in enumerate(pairs, start=1)
+        ]
+
+    return make
+
+
+GOLDEN_TEXTS = (
+    "My card was stolen in Beijing",
+    "please help, the card is lost",
+    "Anna works at Acme and visited Rome",
+    "张三在北京 and 李四 in 上海",
+    "not good",
+    "good",
+)
+
+
+@pytest.fixture(scope="session")
+def tiny_bundles(tiny_bert_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """`tiny_bundles("entities" | "label" | "labels")`: a bundle of a random model. Copy it before you change it."""
+    from tunesmith.bundle.manifest import BaseRecord
+    from tunesmith.bundle.write import Origin, write_bundle
+    from tunesmith.core.rooms import TASKS
+
+    tables: dict[str, dict[str, object]] = {
+        "entities": {"kind": "token_classification", "labels": ["LOC", "PER"], "units": "words"},
+        "label": {"kind": "text_classification", "labels": ["bad", "fine", "good"], "multi_label": False},
+        "labels": {"kind": "text_classification", "labels": ["anger", "joy", "trust"], "multi_label": True}
+        | {"thresholds": [0.4, 0.5, 0.6]},
+    }
+    folder = tmp_path_factory.mktemp("bundles")
+
+    def make(kind: str) -> Path:
+        if (folder / kind).exists():
+            return folder / kind
+        task = TASKS.make(tables[kind], key="task")
+        tokenizer = Tokenizer(tiny_bert_folder / "tokenizer.json", max_length=64)
+        backbone = load_backbone(locate(str(tiny_bert_folder)), dropout=0.1)
+        with torch.random.fork_rng():
+            torch.manual_seed(3)
+            model = Model(backbone, task.head(backbone))
+            for parameter in model.head.parameters():
+                torch.nn.init.normal_(parameter, std=1.0)
+        examples = [
+            Example(id=f"g{n}", text=text, source=Source("dev", n)) for n, text in enumerate(GOLDEN_TEXTS, start=1)
+        ]
+        origin = Origin(
+            name=f"tiny {kind}",
+            base=BaseRecord(name="tiny", fingerprint="0" * 64, licence="apache-2.0"),
+            data_fingerprint="1" * 64,
+            golden_examples=examples,
+            reference_examples=examples,
+            evaluation={"test": {"n": 6, "metrics": {"accuracy": {"value": 0.5, "low": 0.4, "high": 0.6}}}},
+            provenance={"seed": 0},
+        )
+        return write_bundle(folder / kind, model=model, task=task, tokenizer=tokenizer, origin=origin)
 
     return make

@@ -1,9 +1,11 @@
-"""What a model said about one example, beside what the person said. Reports and metrics are computed from these alone."""
+"""What a model said about one example, beside what the person said: all that reports and metrics are computed from."""
 
+import html
 from dataclasses import dataclass, field
 from typing import Any
 
 from tunesmith.core.example import Gold, Source, Span
+from tunesmith.core.markup import bars, framed, highlighted
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,18 @@ class Prediction:
         optional = {"pair": self.pair, "group": self.group, "confidence": self.confidence}
         return record | {name: value for name, value in optional.items() if value is not None}
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the text with its entities, or the labels as bars."""
+        chosen = self.predicted
+        if isinstance(chosen, float):
+            return framed(f"{_shown(self.text, self.pair)}<br><b>{chosen:.4g}</b>")
+        if self.scores:
+            names = (chosen,) if isinstance(chosen, str) else tuple(str(name) for name in chosen)
+            return framed(_shown(self.text, self.pair) + bars(self.scores, chosen=names))
+        spans = [item for item in chosen if isinstance(item, ScoredSpan)] if not isinstance(chosen, str) else []
+        marked = highlighted(self.text, [(span.start, span.end, span.label, span.confidence) for span in spans])
+        return framed(marked)
+
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> "Prediction":
         """The prediction that `as_record` wrote."""
@@ -71,6 +85,10 @@ class Prediction:
         if "words" in record:
             fields["words"] = tuple((start, end) for start, end in record["words"])
         return cls(**fields)
+
+
+def _shown(text: str, pair: str | None) -> str:
+    return html.escape(text) if pair is None else f"{html.escape(text)}<br>{html.escape(pair)}"
 
 
 def _plain(value: Gold | Answer) -> Any:

@@ -1,0 +1,75 @@
+"""How an answer looks to the outside: the same fields in a file of predictions and over HTTP.
+
+They are the fields that training data has (`label`, `labels`, `entities`, `score`), so a file of predictions can be
+corrected by a person and trained on.
+"""
+
+import csv
+import io
+import json
+from typing import Any, Final
+
+from tunesmith.core.prediction import Prediction, ScoredSpan
+
+DIGITS: Final = 6
+"""Decimal places of confidences."""
+ANSWER_COLUMNS: Final = ("label", "labels", "entities", "score", "confidence", "truncated")
+
+
+def answer_of(prediction: Prediction) -> dict[str, Any]:
+    """What the model said, without the question.
+
+    Entities are `{start, end, label, text, confidence}` in code points of the text, `end` exclusive. `scores` lists
+    every label from likely to unlikely. `truncated` is there where characters were not read.
+    """
+    said = prediction.predicted
+    answer: dict[str, Any]
+    if isinstance(said, str):
+        answer = {"label": said}
+    elif isinstance(said, tuple) and prediction.scores:
+        answer = {"labels": [str(label) for label in said]}
+    elif isinstance(said, tuple):
+        answer = {"entities": [_entity(prediction.text, item) for item in said if isinstance(item, ScoredSpan)]}
+    else:
+        answer = {"score": round(float(said), DIGITS)}
+    if prediction.confidence is not None and not isinstance(said, tuple):
+        answer["confidence"] = round(prediction.confidence, DIGITS)
+    if prediction.scores:
+        ranked = sorted(prediction.scores.items(), key=lambda item: -item[1])
+        answer["scores"] = {label: round(value, DIGITS) for label, value in ranked}
+    if prediction.truncated:
+        answer["truncated"] = prediction.truncated
+    return answer
+
+
+def json_line(record: dict[str, Any]) -> str:
+    """One line of JSONL."""
+    return f"{json.dumps(record, ensure_ascii=False, allow_nan=False)}\n"
+
+
+def csv_line(values: list[str]) -> str:
+    """One CSV record, quoted where it must be."""
+    line = io.StringIO()
+    csv.writer(line, lineterminator="\n").writerow(values)
+    return line.getvalue()
+
+
+def csv_cells(answer: dict[str, Any], columns: tuple[str, ...]) -> list[str]:
+    """The cells of an answer: plain values as they are, lists as JSON, nothing where the answer lacks the column."""
+    return [_cell(answer.get(column)) for column in columns]
+
+
+def _cell(value: Any) -> str:  # noqa: ANN401 - any JSON value
+    if value is None:
+        return ""
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict) else str(value)
+
+
+def _entity(text: str, span: ScoredSpan) -> dict[str, Any]:
+    return {
+        "start": span.start,
+        "end": span.end,
+        "label": span.label,
+        "text": text[span.start : span.end],
+        "confidence": round(span.confidence, DIGITS),
+    }

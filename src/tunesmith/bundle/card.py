@@ -1,0 +1,107 @@
+"""The model card, written from evidence alone: what nobody stated is "unknown", never guessed."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from tunesmith.bundle.manifest import Manifest
+
+
+def card(manifest: Manifest) -> str:
+    """`README.md` of a bundle, in Markdown with the front matter that model hubs read."""
+    return "\n".join(
+        (
+            *_front_matter(manifest),
+            f"# {_plain(manifest.name)}",
+            "",
+            f"A `{manifest.task['kind']}` model made by tunesmith {manifest.tunesmith}.",
+            "",
+            "## What it answers",
+            "",
+            *_labels(manifest),
+            "",
+            "## How good it is",
+            "",
+            *_evaluation(manifest.evaluation),
+            "",
+            "## Where it comes from",
+            "",
+            f"- Base model: {_plain(manifest.base.name)} (licence: {manifest.base.licence or 'unknown'})",
+            f"- Licence of the training data: {manifest.licence or 'unknown'}",
+            f"- Fingerprint of the training data: `{manifest.data_fingerprint}`",
+            *(f"- {_plain(name)}: `{_short(value)}`" for name, value in manifest.provenance.items()),
+            "",
+            "## How to use it",
+            "",
+            "```bash",
+            "tunesmith verify BUNDLE            # every byte, and the golden rows recomputed",
+            'echo "some text" | tunesmith predict BUNDLE -',
+            "tunesmith serve BUNDLE             # HTTP service and playground",
+            "```",
+            "",
+            f"Windows of {manifest.tokenizer.max_length} tokens; a longer text is read in several that overlap.",
+            "Not evaluated here: other domains, other languages, and text made to deceive the model.",
+            "",
+        )
+    )
+
+
+def _front_matter(manifest: Manifest) -> list[str]:
+    pipelines = {"token_classification": "token-classification"}
+    pipeline = pipelines.get(str(manifest.task["kind"]), "text-classification")
+    lines = ["---", "library_name: tunesmith", f"pipeline_tag: {pipeline}"]
+    if manifest.licence:
+        lines.append(f"license: {json.dumps(manifest.licence)}")
+    return [*lines, "---", ""]
+
+
+def _labels(manifest: Manifest) -> list[str]:
+    if not manifest.labels:
+        return ["A score for a pair of texts."]
+    shown = ", ".join(f"`{_plain(label)}`" for label in manifest.labels[:100])
+    more = f" and {len(manifest.labels) - 100} more" if len(manifest.labels) > 100 else ""
+    return [f"{len(manifest.labels)} classes: {shown}{more}."]
+
+
+def _evaluation(splits: Mapping[str, Any]) -> list[str]:
+    """A table a split: metric, value, interval, and the best baseline on the same rows."""
+    lines: list[str] = []
+    for name, split in splits.items():
+        metrics = split.get("metrics", {}) if isinstance(split, dict) else {}
+        if not metrics:
+            continue
+        lines += [f"On {split.get('n', 'unknown')} rows of `{_plain(name)}`:", ""]
+        lines += ["| metric | value | interval | best baseline |", "|---|---|---|---|"]
+        for metric, entry in metrics.items():
+            lines.append(_metric(metric, entry, split.get("baselines", {})))
+        lines.append("")
+    return lines[:-1] if lines else ["Not evaluated."]
+
+
+def _metric(name: str, entry: object, baselines: Mapping[str, Any]) -> str:
+    value = entry.get("value") if isinstance(entry, dict) else entry
+    low, high = (entry.get("low"), entry.get("high")) if isinstance(entry, dict) else (None, None)
+    interval = f"{_number(low)} to {_number(high)}" if low is not None and high is not None else "not computed"
+    found = [(score, kind) for kind, row in baselines.items() if (score := _baseline(row, name)) is not None]
+    best = f"{_number(max(found)[0])} ({_plain(max(found)[1])})" if found else "none"
+    return f"| {_plain(name)} | {_number(value)} | {interval} | {best} |"
+
+
+def _baseline(row: object, metric: str) -> float | None:
+    entry = row.get("metrics", row).get(metric) if isinstance(row, dict) else None
+    value = entry.get("value") if isinstance(entry, dict) else entry
+    return float(value) if isinstance(value, int | float) else None
+
+
+def _number(value: object) -> str:
+    return f"{value:.4f}" if isinstance(value, int | float) else "unknown"
+
+
+def _short(value: object) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return _plain(text if len(text) <= 200 else f"{text[:200]}...")
+
+
+def _plain(text: str) -> str:
+    """One line without what Markdown tables and code spans would trip over."""
+    return " ".join(text.replace("|", "/").replace("`", "'").split())

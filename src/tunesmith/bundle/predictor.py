@@ -1,0 +1,126 @@
+"""Answers from a bundle: one text, a list, or a stream of any length in flat memory.
+
+The same road for every caller: notebook, command line, service and evaluation. A text is answered alike alone and in
+company, because windows never see each other and no padding is ever multiplied.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Final, overload
+
+from torch import Tensor
+
+from tunesmith.bundle.display import Predictions
+from tunesmith.bundle.read import Bundle, open_bundle
+from tunesmith.core.batch import Encoding
+from tunesmith.core.errors import DataError, Place
+from tunesmith.core.example import Example, Source
+from tunesmith.core.model import Model
+from tunesmith.core.prediction import Prediction
+from tunesmith.core.task import Task
+from tunesmith.core.tokenizer import Tokenizer
+from tunesmith.models.inference import logits_of
+
+CHUNK: Final = 1024
+"""Examples held at a time while streaming: enough to sort by length, little enough to stay flat."""
+
+Input = str | tuple[str, str] | Example
+"""A text, a text with its pair, or an example."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """Predictions [n] with what led to them: `windows` of all examples and the fp32 logits [m, C] of each window."""
+
+    predictions: list[Prediction]
+    windows: list[Encoding]
+    logits: list[Tensor]
+
+    @property
+    def tokens(self) -> int:
+        """Tokens that went through the model, special tokens included."""
+        return sum(len(window) for window in self.windows)
+
+
+class Predictor:
+    """A bundle that answers. Not for two threads at once."""
+
+    def __init__(self, bundle: Bundle, *, batch_tokens: int = 4096) -> None:
+        self.bundle = bundle
+        self._batch_tokens = batch_tokens
+
+    @classmethod
+    def load(cls, folder: Path | str) -> "Predictor":
+        """Verify and open the bundle in `folder`; raises what `open_bundle` raises."""
+        return cls(open_bundle(folder))
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """What the model can say; entity types without the prefixes of their scheme are in the answers."""
+        return self.bundle.manifest.labels
+
+    @overload
+    def predict(self, inputs: Input) -> Prediction:
+        """The answer to one input."""
+
+    @overload
+    def predict(self, inputs: list[Input] | list[str]) -> Predictions:
+        """The answers to many inputs, in their order."""
+
+    def predict(self, inputs: Input | list[Input] | list[str]) -> Prediction | Predictions:
+        """The answer to one input, or the answers to a list of them in its order.
+
+        Raises:
+            DataError: an input is blank, or not what the task reads.
+        """
+        if isinstance(inputs, str | tuple | Example):
+            return self.answer([as_example(inputs, 1)]).predictions[0]
+        return Predictions(self.stream(as_example(item, line) for line, item in enumerate(inputs, start=1)))
+
+    def stream(self, examples: Iterable[Example], *, chunk: int = CHUNK) -> Iterator[Prediction]:
+        """Answers in the order of `examples`, holding at most `chunk` of them at a time."""
+        waiting = iter(examples)
+        while held := list(islice(waiting, chunk)):
+            yield from self.answer(held).predictions
+
+    def answer(self, examples: Sequence[Example]) -> Answered:
+        """Answers with the windows and logits behind them.
+
+        Raises:
+            DataError: an example is blank, or not what the task reads.
+        """
+        bundle = self.bundle
+        return answered(
+            bundle.model, bundle.task, examples, tokenizer=bundle.tokenizer, batch_tokens=self._batch_tokens
+        )
+
+
+def answered(
+    model: Model, task: Task, examples: Sequence[Example], *, tokenizer: Tokenizer, batch_tokens: int = 4096
+) -> Answered:
+    """Encode, run and decode: the one road to an answer, for a bundle and for a model that is still being trained.
+
+    Raises:
+        DataError: an example is blank, or not what the task reads.
+    """
+    for example in examples:
+        if not example.text.strip():
+            raise DataError(
+                "the text is blank",
+                code="TS-BUNDLE-020",
+                place=Place(file=example.source.file, line=example.source.line),
+                fix="leave the row out.",
+            )
+    windows = task.encode(examples, tokenizer)
+    logits = [tensor for _, tensor in logits_of(model, windows, batch_tokens=batch_tokens)]
+    return Answered(task.decode(examples, windows, logits, head=model.head), windows, logits)
+
+
+def as_example(given: Input, line: int) -> Example:
+    """An unlabelled example; `line` is its place in what was given, from 1."""
+    if isinstance(given, Example):
+        return given
+    text, pair = (given, None) if isinstance(given, str) else given
+    return Example(id=str(line), text=text, pair=pair, source=Source("<input>", line))

@@ -1,0 +1,102 @@
+"""From a folder to a model that answers. The only door between training and serving, and it trusts nothing.
+
+Order: names, sizes and digests of all files (`integrity`), then strict JSON, then the tokenizer, then a backbone built
+from allow-listed configuration keys, then weights of exactly the expected names, shapes and finite values.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tunesmith.bundle.integrity import check, read_bytes
+from tunesmith.bundle.manifest import CONFIG, TOKENIZER, WEIGHTS, Manifest
+from tunesmith.core.errors import ModelFileError, Place
+from tunesmith.core.model import Model
+from tunesmith.core.rooms import TASKS
+from tunesmith.core.strict_json import JsonFault, parse
+from tunesmith.core.task import Task
+from tunesmith.core.tokenizer import Tokenizer
+from tunesmith.models.hub_names import load_hub_state
+from tunesmith.models.loading import build_backbone
+from tunesmith.models.weights import read_tensors
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A verified bundle in memory: what it says about itself, and everything needed to answer."""
+
+    folder: Path
+    manifest: Manifest
+    task: Task
+    tokenizer: Tokenizer
+    model: Model
+
+
+def open_bundle(folder: Path | str) -> Bundle:
+    """Verify and load a bundle. The model is in evaluation mode, fp32, on the CPU.
+
+    Raises:
+        MissingInputError: no bundle is here.
+        ModelFileError: any file is missing, extra, changed, or says something that cannot be.
+    """
+    folder = Path(folder)
+    return load(folder, check(folder))
+
+
+def load(folder: Path, manifest: Manifest) -> Bundle:
+    """Build what a verified `manifest` describes from the files in `folder`; raises what `open_bundle` raises."""
+    task = _task(folder, manifest)
+    tokenizer = Tokenizer(folder / TOKENIZER, max_length=manifest.tokenizer.max_length)
+    backbone = build_backbone(config_of(folder))
+    model = Model(backbone, task.head(backbone))
+    load_hub_state(model, weights_of(folder))
+    return Bundle(folder, manifest, task, tokenizer, model.float().eval())
+
+
+def config_of(folder: Path) -> dict[str, Any]:
+    """The allow-listed configuration of the backbone.
+
+    Raises:
+        ModelFileError: not a JSON object.
+    """
+    path = folder / CONFIG
+    try:
+        config = parse(read_bytes(path))
+    except JsonFault as fault:
+        raise _refusal(path, fault.message) from None
+    if not isinstance(config, dict):
+        raise _refusal(path, "is not an object")
+    return config
+
+
+def weights_of(folder: Path) -> dict[str, Tensor]:
+    """Every tensor of the model, floating ones in fp32, all of them finite.
+
+    Raises:
+        ModelFileError: damaged, an absurd header, or a value that is not a finite number.
+    """
+    path = folder / WEIGHTS
+    tensors = read_tensors([path])
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+            raise _refusal(path, f"holds a value that is not a finite number, in {name}")
+    return tensors
+
+
+def _task(folder: Path, manifest: Manifest) -> Task:
+    task = TASKS.make(manifest.task, key="task")
+    if tuple(task.label_names) != manifest.labels:
+        raise _refusal(folder / "bundle.json", "lists other labels than its task")
+    return task
+
+
+def _refusal(path: Path, message: str) -> ModelFileError:
+    return ModelFileError(
+        f"{path.name} {message}",
+        code="TS-BUNDLE-011",
+        place=Place(file=str(path)),
+        fix="write the bundle again from a run that you trust.",
+    )

@@ -1,0 +1,33 @@
+"""`tokenizer_config.json`: what transformers must know beside `tokenizer.json` to frame, pad and mask as we do."""
+
+import json
+from typing import Any, Final
+
+_ROLES: Final = {
+    "[CLS]": ("cls_token",),
+    "[SEP]": ("sep_token",),
+    "[PAD]": ("pad_token",),
+    "[UNK]": ("unk_token",),
+    "[MASK]": ("mask_token",),
+    "<s>": ("bos_token", "cls_token"),
+    "</s>": ("eos_token", "sep_token"),
+    "<pad>": ("pad_token",),
+    "<unk>": ("unk_token",),
+    "<mask>": ("mask_token",),
+    "<|endoftext|>": ("bos_token", "eos_token"),
+}
+"""The control tokens of the BERT, RoBERTa and GPT families and the parts they play."""
+
+
+def tokenizer_config(serialized: bytes, max_length: int) -> dict[str, Any]:
+    """The table for a fast tokenizer; control tokens of other names stay what `tokenizer.json` says they are."""
+    roles: dict[str, str] = {}
+    for token in json.loads(serialized).get("added_tokens", ()):
+        for role in _ROLES.get(str(token.get("content")), ()):
+            roles.setdefault(role, str(token["content"]))
+    return {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "model_max_length": max_length,
+        "clean_up_tokenization_spaces": False,
+        "split_special_tokens": True,
+    } | roles

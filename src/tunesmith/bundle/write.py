@@ -1,0 +1,225 @@
+"""From a trained model to a bundle: written beside its place, read back, compared, and only then moved there.
+
+A bundle appears whole or not at all. The golden rows are what the files on disk answer, after proof that they answer
+as the model in memory does, so a mistake in renaming or folding weights can never leave the workshop.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import torch
+from safetensors.torch import save_file
+
+from tunesmith.bundle import card, golden, reference
+from tunesmith.bundle.integrity import check, digest
+from tunesmith.bundle.manifest import (
+    CARD,
+    CONFIG,
+    CONTENTS,
+    GOLDEN,
+    MANIFEST,
+    REFERENCE,
+    TOKENIZER,
+    TOKENIZER_CONFIG,
+    WEIGHTS,
+    BaseRecord,
+    FileRecord,
+    Manifest,
+    TokenizerRecord,
+    sealed,
+)
+from tunesmith.bundle.predictor import Predictor
+from tunesmith.bundle.read import Bundle, load
+from tunesmith.bundle.tokenizer_config import tokenizer_config
+from tunesmith.core.errors import CannotCreateError, ModelFileError, Place, StorageError
+from tunesmith.core.example import Example
+from tunesmith.core.model import Model
+from tunesmith.core.task import Task
+from tunesmith.core.tokenizer import Tokenizer
+from tunesmith.models.hub_names import hub_config, hub_state
+
+Problem = Literal["token", "single_label", "multi_label", "regression"]
+PARITY: Final = 1e-4
+"""How far a logit on disk may lie from the one in memory, on top of the same share of its size."""
+_UNSEALED: Final = "sha256:" + "0" * 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """What a bundle says about where it comes from."""
+
+    name: str
+    """What people will call the model."""
+    base: BaseRecord
+    """The pretrained checkpoint."""
+    data_fingerprint: str
+    """sha256 of the training examples."""
+    golden_examples: Sequence[Example]
+    """At most 32 of them become golden rows; best from dev or test. Their texts are stored."""
+    reference_examples: Sequence[Example]
+    """At most 1,000 of them describe what normal traffic looks like. Their texts are not stored."""
+    evaluation: Mapping[str, Any] = field(default_factory=dict)
+    """The `splits` of report.json."""
+    licence: str | None = None
+    """The licence of the training data, None where nobody stated it."""
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    """Configuration, seed, machine, commit: JSON values."""
+
+
+def write_bundle(folder: Path, *, model: Model, task: Task, tokenizer: Tokenizer, origin: Origin) -> Path:
+    """Write the bundle `folder`, which must not exist yet, and give it back. `model` is left as it was.
+
+    Raises:
+        CannotCreateError: `folder` exists or its parent cannot be written.
+        StorageError: the disk is full or fails; nothing is left behind.
+        ModelFileError: what was written does not answer as `model` does.
+    """
+    if folder.exists() or folder.is_symlink():
+        raise CannotCreateError(
+            "a bundle is never written over another",
+            code="TS-BUNDLE-013",
+            place=Place(file=str(folder)),
+            fix="choose a new folder or move the old one away.",
+        )
+    with _workshop(folder) as draft:
+        _write_model(draft, model, task, tokenizer)
+        manifest = _manifest(draft, task, tokenizer, origin)
+        predictor = Predictor(load(draft, manifest))
+        _write_evidence(draft, predictor, Predictor(Bundle(draft, manifest, task, tokenizer, model)), origin)
+        _write(draft / CARD, card.card(manifest).encode())
+        files = {name: FileRecord(size=(draft / name).stat().st_size, sha256=digest(draft / name)) for name in CONTENTS}
+        fields = manifest.model_copy(update={"files": files}).model_dump(mode="json", exclude={"digest"})
+        _write(draft / MANIFEST, sealed(fields))
+        check(draft)
+        _sync(draft)
+        os.rename(draft, folder)
+        _sync(folder.parent)
+    return folder
+
+
+def problem_of(task: Task) -> Problem:
+    """What transformers calls the problem that the head solves, read off the task's own table."""
+    table = task.as_table()
+    if table["kind"] == "token_classification":
+        return "token"
+    if not task.label_names:
+        return "regression"
+    return "multi_label" if table.get("multi_label") else "single_label"
+
+
+@contextmanager
+def _workshop(folder: Path) -> Iterator[Path]:
+    """A draft folder beside the final place, gone again whatever happens."""
+    draft = folder.with_name(f".{folder.name}.tmp{os.getpid()}")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(draft, ignore_errors=True)
+        draft.mkdir()
+        yield draft
+    except OSError as error:
+        kind = (
+            CannotCreateError
+            if isinstance(error, PermissionError | FileExistsError | NotADirectoryError)
+            else StorageError
+        )
+        raise kind(
+            f"the bundle could not be written: {error.strerror or error}",
+            code="TS-BUNDLE-014",
+            place=Place(file=str(folder)),
+            fix="make room or choose another folder; nothing was left behind.",
+        ) from None
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def _write_model(draft: Path, model: Model, task: Task, tokenizer: Tokenizer) -> None:
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in hub_state(model).items()}
+    for name, tensor in state.items():
+        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+            raise ModelFileError(
+                f"{name} holds a value that is not a finite number",
+                code="TS-BUNDLE-015",
+                fix="train again with a lower learning rate; such a model is never written.",
+            )
+    save_file(state, draft / WEIGHTS, metadata={"format": "pt"})
+    config = hub_config(model, labels=task.label_names, problem=problem_of(task))
+    _write(draft / CONFIG, _json(config))
+    _write(draft / TOKENIZER, tokenizer.serialized)
+    _write(draft / TOKENIZER_CONFIG, _json(tokenizer_config(tokenizer.serialized, tokenizer.max_length)))
+    with (draft / WEIGHTS).open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def _manifest(draft: Path, task: Task, tokenizer: Tokenizer, origin: Origin) -> Manifest:
+    """Everything but the digests, which come last."""
+    table = task.as_table()
+    thresholds = table.get("thresholds")
+    return Manifest(
+        digest=_UNSEALED,
+        tunesmith=_own_version(),
+        name=origin.name,
+        task=table,
+        labels=tuple(task.label_names),
+        thresholds=tuple(float(value) for value in thresholds) if isinstance(thresholds, list) else None,
+        tokenizer=TokenizerRecord(max_length=tokenizer.max_length),
+        base=origin.base,
+        data_fingerprint=origin.data_fingerprint,
+        evaluation=dict(origin.evaluation),
+        licence=origin.licence,
+        provenance=dict(origin.provenance),
+        files={},
+    )
+
+
+def _own_version() -> str:
+    try:
+        return version("tunesmith")
+    except PackageNotFoundError:  # run from a checkout that was not installed
+        return "unknown"
+
+
+def _write_evidence(draft: Path, written: Predictor, in_memory: Predictor, origin: Origin) -> None:
+    """Golden rows and reference, as the files on disk answer, once they are proved to answer as the memory does."""
+    examples = golden.chosen(origin.golden_examples)
+    training = in_memory.bundle.model.training
+    in_memory.bundle.model.eval()
+    try:
+        expected, rows = golden.made(in_memory, examples), golden.made(written, examples)
+    finally:
+        in_memory.bundle.model.train(training)
+    for before, after in zip(expected, rows, strict=True):
+        if golden.gap(before.logits, after.logits, tolerance=PARITY) > 0:
+            raise ModelFileError(
+                f"the written model does not answer {before.example.id!r} as the trained one does",
+                code="TS-BUNDLE-016",
+                fix="this is a bug in tunesmith: please report it with the configuration of the run.",
+            )
+    _write(draft / GOLDEN, golden.dumped(rows))
+    _write(draft / REFERENCE, reference.described(written, reference.chosen(origin.reference_examples)))
+
+
+def _json(value: Mapping[str, Any]) -> bytes:
+    return f"{json.dumps(value, ensure_ascii=False, indent=1, allow_nan=False)}\n".encode()
+
+
+def _write(path: Path, data: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync(folder: Path) -> None:
+    """Make the names in a folder durable."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
