@@ -27,6 +27,8 @@ class Started:
     """Numbers that do not"""
     vocabulary: tuple[int, int] | None
     """Embedding rows that learn because they occur, of how many; None where the table is used as it is"""
+    notes: tuple[str, ...] = ()
+    """What a person should know: damaged states that were passed over, a machine that differs from the saved one's"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,10 +1,11 @@
 """The loop, as a generator: it yields what happened, and the caller logs, draws, tracks and stops.
 
-    for event in fit(model, task, data, settings=settings, evaluate=score):
+    for event in fit(model, task, data, settings=settings, evaluate=score, keeping=Keeping(folder=checkpoints)):
         match event: ...
 
 Between two steps lies the border where everything else happens, in this order: stop if asked to, evaluate if due,
-finish if done, save if due. A run that goes on from a saved state begins at the same border.
+finish if done, save if due. A run that goes on from a saved state begins at the same border, so it repeats nothing and
+leaves nothing out.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -16,12 +17,16 @@ from tunesmith.core.duration import Duration
 from tunesmith.core.model import Model
 from tunesmith.core.regularizer import Regularizer
 from tunesmith.core.task import Task
+from tunesmith.tune.checkpoint import Keeping
 from tunesmith.tune.data import TrainingData as TrainingData  # a caller of `fit` needs both
-from tunesmith.tune.events import Stopped, TuneEvent
+from tunesmith.tune.events import Evaluated, Stopped, TuneEvent
 from tunesmith.tune.gradient import Objective
-from tunesmith.tune.precision import choose, choose_device
+from tunesmith.tune.precision import Choice, choose, choose_device
+from tunesmith.tune.saver import Saver, continued
 from tunesmith.tune.settings import TrainSettings
 from tunesmith.tune.training import Training
+
+Evaluate = Callable[[Model], float]
 
 
 def fit(
@@ -31,52 +36,118 @@ def fit(
     *,
     settings: TrainSettings,
     regularizers: Sequence[Regularizer] = (),
-    evaluate: Callable[[Model], float] | None = None,
+    evaluate: Evaluate | None = None,
+    keeping: Keeping | None = None,
 ) -> Iterator[TuneEvent]:
     """Train `model` in place. When the generator ends, the model is in fp32 on the device it came from.
 
-    With `evaluate` the model ends with the weights of the best score, else with the last ones.
+    With `evaluate` the model ends with the weights of the best score, else with the last ones. Closing the generator
+    between two events saves like `keeping.should_stop` does.
 
     Raises:
-        ConfigError: no learning rate, or a device or precision that is not there.
+        ConfigError: no learning rate, a device or precision that is not there, or a state of another configuration.
+        DataError: the state to go on from learnt from other data.
         NumericsError: a loss or gradient is not finite; nothing was updated by that step.
+        StorageError: a state could not be written; earlier ones are whole.
     """
-    device = choose_device(settings.device)
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
-    choice = choose(settings.precision, width=model.backbone.width, device=device)
-    training = Training(Objective(model, task, regularizers), data, settings=settings, choice=choice, device=device)
-    every = Duration.parse(settings.evaluate_every or "1 epoch")
-    best: dict[str, Tensor] = {}
+    training = _prepared(Objective(model, task, regularizers), data, settings, keeping)
     try:
-        yield training.started()
-        reason = "finished"
-        while True:
-            progress = training.progress
-            over = progress.finished(training.length)
-            unjudged = evaluate is not None and progress.evaluated_step != progress.step
-            if evaluate is not None and unjudged and (over or progress.evaluation_due(every)):
-                judged = training.evaluate(evaluate)
-                if judged.best:
-                    best = {name: value.clone() for name, value in training.weights().items()}
-                yield judged
-            if over:
-                break
-            if settings.patience is not None and progress.worse >= settings.patience:
-                reason = "patience"
-                break
-            yield training.step()
-        if best:
-            training.optimizer.adopt(best)
+        notes = continued(training, keeping.resume) if keeping and keeping.resume else ()
+        loop = _Loop(training, evaluate, keeping)
+        yield training.started(notes)
+        try:
+            yield from loop.events()
+        except GeneratorExit:
+            loop.save_if_stale()
+            raise
+        loop.take_best()
     finally:
         training.form.undo()
-    progress = training.progress
-    yield Stopped(
-        step=progress.step,
-        epoch=progress.epochs,
-        reason=reason,
-        best_score=progress.best_score,
-        best_step=progress.best_step if best else None,
-        tokens=progress.tokens,
-        seconds=progress.seconds,
-    )
+    yield loop.stopped()
+
+
+def _prepared(objective: Objective, data: TrainingData, settings: TrainSettings, keeping: Keeping | None) -> Training:
+    """The training before its first step. A state's choice of precision is kept, whatever a probe would say now."""
+    device = choose_device(settings.device)
+    if keeping and keeping.resume:
+        choice = Choice(**keeping.resume.record["precision"])
+    else:
+        choice = choose(settings.precision, width=objective.model.backbone.width, device=device)
+    return Training(objective, data, settings=settings, choice=choice, device=device)
+
+
+class _Loop:
+    """What happens at the borders between steps."""
+
+    def __init__(self, training: Training, evaluate: Evaluate | None, keeping: Keeping | None) -> None:
+        self.training = training
+        self.evaluate = evaluate
+        self.keeping = keeping
+        self.saver = Saver(training, keeping) if keeping else None
+        self.every = Duration.parse(training.settings.evaluate_every or "1 epoch", key="train.evaluate_every")
+        self.reason = "finished"
+        self._best: dict[str, Tensor] = {}
+
+    def events(self) -> Iterator[TuneEvent]:
+        """Steps with their borders until there is a reason to end, which is left in `reason`."""
+        training, progress = self.training, self.training.progress
+        while True:
+            if self.keeping and self.saver and (wish := self.keeping.should_stop()):
+                self.reason = wish
+                yield self.saver.save()
+                return
+            over = progress.finished(training.length)
+            if self.evaluate and self._evaluation_due(over):
+                yield self._judged(self.evaluate)
+            patience = training.settings.patience
+            if over or (patience is not None and progress.worse >= patience):
+                self.reason = "finished" if over else "patience"
+                return
+            if self.saver and self.saver.due():
+                yield self.saver.save()
+            yield training.step()
+
+    def _evaluation_due(self, over: bool) -> bool:
+        progress = self.training.progress
+        return progress.evaluated_step != progress.step and (over or progress.evaluation_due(self.every))
+
+    def _judged(self, evaluate: Evaluate) -> Evaluated:
+        judged = self.training.evaluate(evaluate)
+        if judged.best and self.saver:
+            self.saver.save_best()
+        elif judged.best:
+            self._best = {name: value.clone() for name, value in self.training.optimizer.masters.items()}
+        return judged
+
+    def save_if_stale(self) -> None:
+        """Save unless the last step is saved already."""
+        if self.saver and self.saver.stale:
+            self.saver.save()
+
+    def take_best(self) -> None:
+        """Put the weights of the best score into the model of a complete run."""
+        progress = self.training.progress
+        if self.interrupted or progress.best_step in (None, progress.step):
+            return
+        step = progress.best_step or 0
+        self.training.optimizer.adopt(self.saver.load_best(step) if self.saver else self._best)
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether the run ended because it was asked to."""
+        return self.reason not in ("finished", "patience")
+
+    def stopped(self) -> Stopped:
+        """The last event."""
+        progress = self.training.progress
+        return Stopped(
+            step=progress.step,
+            epoch=progress.epochs,
+            reason=self.reason,
+            best_score=progress.best_score,
+            best_step=None if self.interrupted else progress.best_step,
+            tokens=progress.tokens,
+            seconds=progress.seconds,
+        )

@@ -33,6 +33,11 @@ class TrainingForm:
             parameter.data = parameter.detach().bfloat16()
         self._hook = self.model.head.register_forward_pre_hook(_in_fp32)
 
+    def frozen(self) -> dict[str, Tensor]:
+        """The weights that do not learn, by name, in full precision."""
+        names = {name: p.detach() for name, p in self.model.named_parameters() if name not in self.masters}
+        return names | self._frozen
+
     def undo(self) -> None:
         """Give the model back in fp32 on its own device, masters as its weights; twice is once."""
         if self._hook is not None:

@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable
 
 import torch
-from torch import Tensor
 
 from tunesmith.core.duration import Duration
 from tunesmith.core.errors import ConfigError, Place
@@ -57,7 +56,7 @@ class Training:
             self._planned = self.progress.epoch
             self.progress.groups = len(self._groups)
 
-    def started(self) -> Started:
+    def started(self, notes: tuple[str, ...] = ()) -> Started:
         """What was decided before the first step."""
         learning = sum(parameter.numel() for parameter in self.form.parameters.values())
         everything = sum(parameter.numel() for parameter in self.objective.model.parameters())
@@ -73,6 +72,7 @@ class Training:
             trainable=learning,
             frozen=everything - learning,
             vocabulary=None,
+            notes=notes,
         )
 
     def step(self) -> Stepped:
@@ -141,7 +141,3 @@ class Training:
             best_step=self.progress.best_step or self.progress.step,
             seconds=time.perf_counter() - begin,
         )
-
-    def weights(self) -> dict[str, Tensor]:
-        """The fp32 masters by parameter name; not copies."""
-        return dict(self.optimizer.masters)

@@ -1,0 +1,170 @@
+"""Saved states of a run: what is in one, the search for the newest whole one, and what may be thrown away.
+
+    checkpoints/step-00000120/  tensors.safetensors  record.json  MANIFEST.json    all that the next step depends on
+    checkpoints/best-00000080/  likewise, only the best weights so far; a state names the one it belongs with
+
+A damaged state is passed over with a notice and never trained on. Where states are, but none is whole, nothing starts.
+"""
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import load_file
+from torch import Tensor
+
+from tunesmith.core.errors import ModelFileError, Place
+from tunesmith.tune.durable import damage, retire, sweep, sync_folder, write_folder
+
+_STATE = re.compile(r"step-(\d{8,})")
+_BEST = re.compile(r"best-(\d{8,})")
+
+
+def _never() -> str | None:
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class SavedState:
+    """A whole state on disk."""
+
+    folder: Path
+    record: Mapping[str, Any]
+    """Progress, settings, precision, fingerprints, environment"""
+    skipped: tuple[str, ...] = ()
+    """Newer states that are damaged, each with what is wrong with it"""
+
+    @property
+    def step(self) -> int:
+        """Updates done."""
+        return int(self.record["progress"]["step"])
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Masters, moments and the optimizer's step count, on the CPU."""
+        return _loaded(self.folder)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keeping:
+    """Where a run keeps its states, the one it goes on from, and how it learns that it should stop."""
+
+    folder: Path
+    """`checkpoints/` of the run"""
+    resume: SavedState | None = None
+    """What `newest` found"""
+    should_stop: Callable[[], str | None] = field(default=_never)
+    """Asked between two steps; a reason ends the run at a saved state"""
+
+
+def save(folder: Path, tensors: Mapping[str, Tensor], record: Mapping[str, Any], *, keep: int) -> tuple[Path, int]:
+    """Write a state durably, then remove older ones beyond `keep`. Returns its folder and its bytes.
+
+    Raises:
+        StorageError: the disk failed or is full; earlier states are untouched.
+    """
+    progress = record["progress"]
+    if progress["best_step"] is not None:
+        sync_folder(_best_folder(folder, progress["best_step"]))
+    target = folder / f"step-{progress['step']:08d}"
+    size = write_folder(target, tensors=tensors, record=record)
+    _rotate(folder, progress["step"], keep)
+    return target, size
+
+
+def save_best(folder: Path, step: int, weights: Mapping[str, Tensor]) -> None:
+    """Write the best weights so far. They become durable with the next state that belongs with them."""
+    write_folder(_best_folder(folder, step), tensors=weights, record={"step": step}, sync=False)
+
+
+def load_best(folder: Path, step: int) -> dict[str, Tensor]:
+    """The best weights.
+
+    Raises:
+        ModelFileError: they were damaged on disk.
+    """
+    best = _best_folder(folder, step)
+    if (fault := damage(best)) is not None:
+        raise ModelFileError(
+            f"the best weights cannot be used: {fault}",
+            code="TS-CKPT-005",
+            place=Place(file=str(best)),
+            fix="go on with --resume: an earlier state finds them again.",
+        )
+    return _loaded(best)
+
+
+def newest(folder: Path) -> SavedState | None:
+    """The newest state of which every byte is as it was written; None where there is no state at all.
+
+    Raises:
+        ModelFileError: there are states and all are damaged.
+    """
+    skipped: list[str] = []
+    for path in sorted(_matching(folder, _STATE), reverse=True):
+        fault = damage(path)
+        if fault is None:
+            record = json.loads((path / "record.json").read_bytes())
+            fault = _contradiction(path, record)
+            if fault is None:
+                return SavedState(path, record, tuple(skipped))
+        skipped.append(f"{path.name}: {fault}")
+    if skipped:
+        raise ModelFileError(
+            f"no saved state can be used: {'; '.join(skipped)}",
+            code="TS-CKPT-004",
+            place=Place(file=str(folder)),
+            fix="restore the folder from a copy, or start a new run in another folder.",
+        )
+    return None
+
+
+def _contradiction(path: Path, record: Mapping[str, Any]) -> str | None:
+    """What is wrong with a state whose own bytes are whole."""
+    if record.get("schema") != 1:
+        return f"it has schema {record.get('schema')}, this version reads 1"
+    progress = record["progress"]
+    if path.name != f"step-{progress['step']:08d}":
+        return f"it holds step {progress['step']}"
+    if progress["best_step"] is not None:
+        best = _best_folder(path.parent, progress["best_step"])
+        if (fault := damage(best)) is not None:
+            return f"its best weights {best.name}: {fault}"
+    return None
+
+
+def _loaded(folder: Path) -> dict[str, Tensor]:
+    tensors: dict[str, Tensor] = load_file(folder / "tensors.safetensors")
+    return tensors
+
+
+def _rotate(folder: Path, step: int, keep: int) -> None:
+    """Remove states beyond `keep`, states of a future that a resumed run has left, and best weights nobody names."""
+    sweep(folder)
+    states = sorted(_matching(folder, _STATE))
+    past = [path for path in states if int(path.name[5:]) <= step]
+    for path in set(states) - set(past[-keep:]):
+        retire(path)
+    named = {_best_step(path) for path in past[-keep:]}
+    for path in _matching(folder, _BEST):
+        if int(path.name[5:]) not in named:
+            retire(path)
+
+
+def _best_step(path: Path) -> int | None:
+    """The step of the best weights that a state names; None too where the state is damaged."""
+    try:
+        step = json.loads((path / "record.json").read_bytes())["progress"]["best_step"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return step if isinstance(step, int) else None
+
+
+def _matching(folder: Path, form: re.Pattern[str]) -> list[Path]:
+    return [path for path in folder.iterdir() if form.fullmatch(path.name)] if folder.is_dir() else []
+
+
+def _best_folder(folder: Path, step: int) -> Path:
+    return folder / f"best-{step:08d}"
