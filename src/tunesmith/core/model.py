@@ -27,6 +27,8 @@ class Backbone(nn.Module):
     """The longest window the position table allows, special tokens included."""
     config: Mapping[str, Any]
     """The Hugging Face configuration of the checkpoint, `model_type` included."""
+    gradient_checkpointing: bool
+    """Set it to recompute each layer in the backward pass instead of keeping its activations (Chen et al. 2016)."""
 
     @abstractmethod
     def embed(self, batch: Batch) -> Tensor:

@@ -27,7 +27,7 @@ class _Short(torch.autograd.Function):
     """softmax(q k^T * scale + bias) v with dropout on the weights, forward and backward by batched products."""
 
     @staticmethod
-    def forward(ctx: Any, qkv: Tensor, bias: Tensor | None, threshold: int) -> Tensor:
+    def forward(ctx: Any, qkv: Tensor, bias: Tensor | None, threshold: int) -> Tensor:  # noqa: ANN401  # torch's context has no type
         """qkv [3, b * H, L, d], bias [b * H, 1, L] or None -> [b * H, L, d]."""
         query, key, value = qkv.unbind(0)
         ctx.scale = query.shape[-1] ** -0.5
@@ -45,7 +45,7 @@ class _Short(torch.autograd.Function):
             return torch.bmm(dropped, value)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:  # noqa: ANN401  # torch's context has no type
         qkv, weight, keep, dropped = ctx.saved_tensors
         (gradient,) = gradients
         query, key, value = qkv.unbind(0)

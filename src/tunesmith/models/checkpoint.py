@@ -73,7 +73,7 @@ def read_folder(folder: Path, *, name: str, licence: str | None = None) -> Check
             "there is no fast tokenizer in this checkpoint",
             code="TS-MODEL-002",
             place=Place(file=str(tokenizer)),
-            fix=f"write one with transformers: AutoTokenizer.from_pretrained({name!r}).save_pretrained({str(folder)!r}).",
+            fix=f"write one: AutoTokenizer.from_pretrained({name!r}).save_pretrained({str(folder)!r}).",
         )
     return Checkpoint(
         name=name,
@@ -117,8 +117,9 @@ def weight_files(folder: Path) -> tuple[Path, ...]:
             "these weights are not in the safetensors format; opening them can run code",
             code="TS-MODEL-003",
             place=Place(file=str(folder / pickled[0])),
-            fix='if you trust them, convert them once, away from your data: python -c "from transformers import AutoModel; '
-            f"AutoModel.from_pretrained('{folder}').save_pretrained('{folder}-safe')\", then copy tokenizer.json there.",
+            fix="if you trust them, convert them once, away from your data, and copy tokenizer.json beside the result: "
+            f'python -c "from transformers import AutoModel as M; M.from_pretrained({str(folder)!r})'
+            f'.save_pretrained({str(folder) + "-safe"!r})"',
         )
     raise ModelFileError(
         "there are no weights (model.safetensors) in this folder",

@@ -4,11 +4,11 @@ A Hugging Face configuration can name code to import (`auto_map`), kernels to do
 and pipelines to run. Such keys are refused wherever they stand; harmless private notes are dropped.
 """
 
-import json
 from pathlib import Path
 from typing import Any
 
 from tunesmith.core.errors import ModelFileError, Place
+from tunesmith.core.strict_json import JsonFault, parse
 
 MAX_BYTES = 8 * 2**20
 _CODE = frozenset(("auto_map", "custom_pipelines", "kernels", "kernel_config", "trust_remote_code", "use_kernels"))
@@ -32,9 +32,9 @@ def read_json(file: Path) -> dict[str, Any]:
     if file.stat().st_size > MAX_BYTES:
         raise ModelFileError(f"the file is larger than {MAX_BYTES} bytes", code="TS-MODEL-005", place=place)
     try:
-        value = json.loads(file.read_bytes(), object_pairs_hook=_unique, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
-        raise ModelFileError(f"not a JSON object: {error}", code="TS-MODEL-005", place=place) from None
+        value = parse(file.read_bytes())
+    except JsonFault as fault:
+        raise ModelFileError(fault.message, code="TS-MODEL-005", place=place) from None
     if not isinstance(value, dict):
         raise ModelFileError("not a JSON object", code="TS-MODEL-005", place=place)
     return value
@@ -63,37 +63,22 @@ def cleaned(config: dict[str, Any], *, file: str = "config.json") -> dict[str, A
     Raises:
         ModelFileError: a key at any depth can run code.
     """
-    return {
-        key: _clean(value, key, file)
-        for key, value in config.items()
-        if key not in _NOTES and _harmless(key, value, file)
-    }
-
-
-def _clean(value: Any, key: str, file: str) -> Any:
-    if isinstance(value, dict):
-        return cleaned(value, file=f"{file}: {key}")
-    return [_clean(item, key, file) for item in value] if isinstance(value, list) else value
-
-
-def _harmless(key: str, value: Any, file: str) -> bool:
-    remote = "attn_implementation" in key and "/" in str(value)
-    if key in _CODE or key.startswith("_") or remote:
-        raise ModelFileError(
-            "this key can make a loader run code and is refused",
-            code="TS-MODEL-006",
-            place=Place(file=file, key=key),
-            fix="remove the key if the model works without it; models that need their own code are not supported.",
-        )
-    return True
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a key is given twice")
-    return found
-
-
-def _refuse_constant(name: str) -> float:
-    raise ValueError(f"{name} is not JSON")
+    kept: dict[str, Any] = {}
+    for key, value in config.items():
+        if key in _NOTES:
+            continue
+        if key in _CODE or key.startswith("_") or ("attn_implementation" in key and "/" in str(value)):
+            raise ModelFileError(
+                "this key can make a loader run code and is refused",
+                code="TS-MODEL-006",
+                place=Place(file=file, key=key),
+                fix="remove the key if the model works without it; models that need their own code are not supported.",
+            )
+        match value:
+            case dict():
+                kept[key] = cleaned(value, file=f"{file}: {key}")
+            case list():
+                kept[key] = [cleaned(item, file=f"{file}: {key}") if isinstance(item, dict) else item for item in value]
+            case _:
+                kept[key] = value
+    return kept

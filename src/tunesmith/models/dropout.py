@@ -26,20 +26,20 @@ def draw_mask(like: Tensor, threshold: int) -> Tensor:
 
 class _ByteDropout(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, threshold: int) -> Tensor:
+    def forward(ctx: Any, x: Tensor, threshold: int) -> Tensor:  # noqa: ANN401  # torch's context has no type
         keep = draw_mask(x, threshold)
         ctx.save_for_backward(keep)
         ctx.scale = 256 / (256 - threshold)
         return (x * keep).mul_(ctx.scale)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:  # noqa: ANN401  # torch's context has no type
         (keep,) = ctx.saved_tensors
         return (gradients[0] * keep).mul_(ctx.scale), None
 
 
 def byte_threshold(probability: float, device: torch.device) -> int:
-    """The byte below which an element is dropped; 0 where the byte mask does not apply (GPU, p under 1/512 or near 1)."""
+    """The byte below which an element is dropped; 0 where the byte mask does not apply (GPU, p near 0 or 1)."""
     threshold = round(probability * 256)
     return threshold if device.type == "cpu" and 0 < threshold < 256 else 0
 

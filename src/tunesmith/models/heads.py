@@ -6,7 +6,7 @@
     DistilBERT  classifier(dropout(relu(pre_classifier h)))
     others      classifier(dropout(h))
 
-h [M, D] is the hidden state at the places of a batch: every labelled token, or a window's first token. Logits are [M, C].
+h [M, D] is the hidden state at the places of a batch: labelled tokens, or a window's first token. Logits are [M, C].
 """
 
 import torch

@@ -5,10 +5,18 @@ a family that shares our forward pass means adding its rows.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
+from typing import Any, Literal
 
-from tunesmith.core.errors import ModelFileError
+import torch
+from torch import Tensor, nn
+
+from tunesmith.core.errors import ModelFileError, Place
+from tunesmith.core.method import Mergeable
+from tunesmith.core.model import Model
+from tunesmith.models.families import FAMILIES
+from tunesmith.models.hosted import HostedBackbone
 
 Rows = tuple[tuple[str, str], ...]
 
@@ -64,9 +72,119 @@ def from_hub(name: str, model_type: str) -> str | None:
     return _renamed(name, _patterns(model_type, reverse=True))
 
 
-def names_of(parameters: Mapping[str, object], model_type: str) -> Iterator[tuple[str, str]]:
-    """(ours, theirs) for every name of ours."""
-    return ((name, to_hub(name, model_type)) for name in parameters)
+def hub_name(model: Model, name: str) -> str:
+    """transformers' name, in its class with a head, of our module or parameter `name` of `model`.
+
+    `backbone.layers.0.attention.query` of a BERT is `bert.encoder.layer.0.attention.self.query`.
+
+    Raises:
+        ModelFileError: the name belongs to no row of the family's table.
+    """
+    prefix, inside = _prefix(model), name.removeprefix("backbone.")
+    if inside == name:
+        own = name.removeprefix("head.")
+        return f"{prefix}.{own}" if own.startswith("pooler.") else own
+    match model.backbone:
+        case HostedBackbone():
+            return f"{prefix}.{inside.removeprefix('encoder.')}"
+        case backbone:
+            return f"{prefix}.{to_hub(inside, str(backbone.config['model_type']))}"
+
+
+def hub_state(model: Model) -> dict[str, Tensor]:
+    """Every tensor under transformers' names, on the CPU; wrappers are folded in, the model is not changed."""
+    state: dict[str, Tensor] = {}
+    seen: set[int] = set()
+    for name, tensor in _plain_tensors(model, ""):
+        plain = tensor.detach().cpu().contiguous()
+        state[hub_name(model, name)] = (
+            plain.clone() if plain.data_ptr() in seen else plain
+        )  # safetensors refuses sharing
+        seen.add(plain.data_ptr())
+    return state
+
+
+def load_hub_state(model: Model, state: Mapping[str, Tensor]) -> None:
+    """Fill an unwrapped model with exactly the tensors that `hub_state` names.
+
+    Raises:
+        ModelFileError: a tensor is missing, unknown, or of another shape or type; the message names it.
+    """
+    own = {hub_name(model, name): tensor for name, tensor in model.state_dict().items()}
+    for name in sorted(own.keys() | state.keys()):
+        if name not in state or name not in own:
+            raise _unfit(name, "missing" if name in own else "not one of this model's")
+        wanted, given = own[name], state[name]
+        if wanted.shape != given.shape or wanted.dtype != given.dtype:
+            raise _unfit(name, f"{given.dtype} {tuple(given.shape)} instead of {wanted.dtype} {tuple(wanted.shape)}")
+    with torch.no_grad():
+        for name, tensor in own.items():
+            tensor.copy_(state[name])
+
+
+Problem = Literal["token", "single_label", "multi_label", "regression"]
+_PROBLEM_TYPES = {"single_label": "single_label_classification", "multi_label": "multi_label_classification"}
+
+
+def hub_config(model: Model, *, labels: Sequence[str], problem: Problem) -> dict[str, Any]:
+    """The `config.json` with which transformers opens `hub_state(model)`: allow-listed keys, label names, right class.
+
+    `architectures` names a class with a head where transformers has one that computes the same as ours (all families
+    of our own; hosted ones: token classification where its head is one linear layer), else the bare encoder.
+    """
+    names = list(labels) or ["LABEL_0"]
+    config = _kept(model) | {
+        "architectures": [_architecture(model, problem)],
+        "dtype": "float32",
+        "id2label": {str(index): label for index, label in enumerate(names)},
+        "label2id": {label: index for index, label in enumerate(names)},
+    }
+    return config if problem == "token" else config | {"problem_type": _PROBLEM_TYPES.get(problem, problem)}
+
+
+def _kept(model: Model) -> dict[str, Any]:
+    config = dict(model.backbone.config)
+    family = FAMILIES.get(str(config["model_type"]))
+    return config if family is None else {key: value for key, value in config.items() if key in family.keys}
+
+
+def _architecture(model: Model, problem: Problem) -> str:
+    purpose = "TokenClassification" if problem == "token" else "SequenceClassification"
+    match model.backbone:
+        case HostedBackbone() as hosted:
+            return hosted.token_class if problem == "token" and hosted.token_class else hosted.base_class
+        case backbone:
+            family = FAMILIES[str(backbone.config["model_type"])]
+            return f"{family.class_name}For{purpose}"
+
+
+def _prefix(model: Model) -> str:
+    match model.backbone:
+        case HostedBackbone() as hosted:
+            return hosted.prefix
+        case backbone:
+            return FAMILIES[str(backbone.config["model_type"])].prefix
+
+
+def _plain_tensors(module: nn.Module, name: str) -> Iterator[tuple[str, Tensor]]:
+    """(name, tensor) of the state of a module, with mergeable wrappers replaced by what they fold to."""
+    if isinstance(module, Mergeable):
+        module = module.merged()
+    deeper = {child for child, _ in module.named_children()}
+    for key, tensor in module.state_dict().items():
+        if key.partition(".")[0] not in deeper:
+            yield f"{name}{key}", tensor
+    for child, inner in module.named_children():
+        yield from _plain_tensors(inner, f"{name}{child}.")
+
+
+def _unfit(tensor: str, what: str) -> ModelFileError:
+    return ModelFileError(
+        f"the tensor is {what}",
+        code="TS-MODEL-025",
+        place=Place(file="model.safetensors", key=tensor),
+        fix="weights and configuration must come from the same model: write the bundle again.",
+    )
 
 
 def _renamed(name: str, patterns: tuple[tuple[re.Pattern[str], str], ...]) -> str | None:

@@ -11,19 +11,37 @@ from tunesmith.core.model import Backbone, Model
 from tunesmith.models.checkpoint import Checkpoint
 from tunesmith.models.encoder import Encoder
 from tunesmith.models.families import FAMILIES
+from tunesmith.models.hosted import HostedBackbone
 from tunesmith.models.hub_names import from_hub, to_hub
 from tunesmith.models.shape import Family
 from tunesmith.models.weights import read_tensors
 
 _OTHER_HEADS = frozenset(
     (
-        "classifier", "cls", "dense", "discriminator_predictions", "generator_lm_head", "generator_predictions", "lm_head",
-        "mlm", "out_proj", "pooler", "pre_classifier", "qa_outputs", "score", "sequence_summary", "vocab_layer_norm",
-        "vocab_projector", "vocab_transform",
+        "classifier",
+        "cls",
+        "dense",
+        "discriminator_predictions",
+        "generator_lm_head",
+        "generator_predictions",
+        "lm_head",
+        "lm_predictions",
+        "mlm",
+        "out_proj",
+        "pooler",
+        "pre_classifier",
+        "predictions",
+        "qa_outputs",
+        "score",
+        "sequence_summary",
+        "sop_classifier",
+        "vocab_layer_norm",
+        "vocab_projector",
+        "vocab_transform",
     )
-)  # fmt: skip
+)
+"""First parts of the names of heads that pretraining or another task left in a file."""
 _BUFFERS = frozenset(("embeddings.position_ids", "embeddings.token_type_ids"))
-_OLD_NAMES = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"}
 
 
 def load_backbone(checkpoint: Checkpoint, *, dropout: float | None = None) -> Backbone:
@@ -34,7 +52,9 @@ def load_backbone(checkpoint: Checkpoint, *, dropout: float | None = None) -> Ba
     """
     family = FAMILIES.get(str(checkpoint.config["model_type"]))
     if family is None:
-        raise _unsupported(checkpoint.config)
+        hosted = HostedBackbone(checkpoint.config, dropout=dropout)
+        fill_hosted(hosted, read_tensors(checkpoint.weight_files), place=str(checkpoint.folder))
+        return hosted
     config = _with_dropout(checkpoint.config, family, dropout)
     with torch.device("meta"):
         encoder = Encoder(family.shape(config), config)
@@ -52,7 +72,7 @@ def build_backbone(config: Mapping[str, Any]) -> Backbone:
     """
     family = FAMILIES.get(str(config.get("model_type")))
     if family is None:
-        raise _unsupported(config)
+        return HostedBackbone(config)
     return Encoder(family.shape(config), config)
 
 
@@ -69,9 +89,7 @@ def _sort_out(
     own: dict[str, Tensor] = {}
     carried: dict[str, Tensor] = {}
     for full, tensor in tensors.items():
-        name = full.removeprefix(f"{family.prefix}.")
-        for old, new in _OLD_NAMES.items():
-            name = name.replace(old, new)
+        name = _modern(full.removeprefix(f"{family.prefix}."))
         ours = from_hub(name, family.model_type)
         if ours is not None and ours not in own:
             own[ours] = tensor
@@ -82,21 +100,48 @@ def _sort_out(
     return own, carried
 
 
+def fill_hosted(backbone: HostedBackbone, tensors: Mapping[str, Tensor], *, place: str) -> None:
+    """Fill a hosted encoder; heads of other tasks and poolers in the file are left out.
+
+    Raises:
+        ModelFileError: a tensor is missing, unknown, of a wrong shape or not finite; the message names it.
+    """
+    expected = backbone.encoder.state_dict()
+    own: dict[str, Tensor] = {}
+    for full, tensor in tensors.items():
+        name = _modern(full.removeprefix(f"{backbone.prefix}."))
+        if name in expected:
+            own[name] = tensor
+        elif name not in _BUFFERS and name.split(".")[0] not in _OTHER_HEADS:
+            raise _bad(full, "no place in a model of this kind", place)
+    for name, parameter in expected.items():
+        _check(name, own.get(name), parameter, place)
+    backbone.encoder.load_state_dict(own)
+
+
 def _fill(encoder: Encoder, tensors: Mapping[str, Tensor], family: Family, *, place: str) -> None:
     expected = encoder.state_dict()
     for name, parameter in expected.items():
-        theirs = to_hub(name, family.model_type)
-        if name not in tensors:
-            raise _bad(theirs, "missing", place)
-        if tensors[name].shape != parameter.shape:
-            wrong = f"of shape {tuple(tensors[name].shape)} where the configuration asks for {tuple(parameter.shape)}"
-            raise _bad(theirs, wrong, place)
-        if not torch.isfinite(tensors[name]).all():
-            raise _bad(theirs, "not finite", place)
+        _check(to_hub(name, family.model_type), tensors.get(name), parameter, place)
     if extra := tensors.keys() - expected.keys():
         raise _bad(to_hub(min(extra), family.model_type), "beyond the layers of the configuration", place)
     encoder.load_state_dict(dict(tensors), assign=True)
     encoder.requires_grad_(True)
+
+
+def _check(theirs: str, tensor: Tensor | None, parameter: Tensor, place: str) -> None:
+    if tensor is None:
+        raise _bad(theirs, "missing", place)
+    if tensor.shape != parameter.shape:
+        wrong = f"of shape {tuple(tensor.shape)} where the configuration asks for {tuple(parameter.shape)}"
+        raise _bad(theirs, wrong, place)
+    if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+        raise _bad(theirs, "not finite", place)
+
+
+def _modern(name: str) -> str:
+    """Checkpoints of the first years call a norm's weight and bias gamma and beta."""
+    return name.replace("LayerNorm.gamma", "LayerNorm.weight").replace("LayerNorm.beta", "LayerNorm.bias")
 
 
 def _with_dropout(config: Mapping[str, Any], family: Family, dropout: float | None) -> dict[str, Any]:
@@ -110,13 +155,4 @@ def _bad(tensor: str, what: str, place: str) -> ModelFileError:
         code="TS-MODEL-023",
         place=Place(file=place),
         fix="download or save the checkpoint again; config.json and weights must belong together.",
-    )
-
-
-def _unsupported(config: Mapping[str, Any]) -> ModelFileError:
-    return ModelFileError(
-        f"no encoder of kind {config.get('model_type')!r}",
-        code="TS-MODEL-024",
-        place=Place(file="config.json", key="model_type"),
-        fix=f"choose a checkpoint of one of these kinds: {', '.join(FAMILIES)}.",
     )

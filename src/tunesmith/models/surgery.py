@@ -1,11 +1,15 @@
-"""Operations on a whole model: putting a method's wrappers in, folding them back."""
+"""Operations on a whole model: putting a method's wrappers in, folding them back, narrowing the word table."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from tunesmith.core.method import Mergeable, Method
 from tunesmith.core.model import Model
+from tunesmith.models.encoder import Encoder
+from tunesmith.models.hosted import HostedBackbone
+from tunesmith.models.vocabulary import CompactEmbedding
 
 
 def named_places(model: Model) -> Iterator[tuple[str, nn.Module]]:
@@ -19,7 +23,11 @@ def apply_method(model: Model, method: Method) -> None:
     """Put the method's wrappers in place and let exactly those parameters learn for which `method.trains` holds.
 
     What stands inside a new wrapper is not offered again.
+
+    Raises:
+        ConfigError: the method does not fit this backbone; nothing has been changed.
     """
+    method.check(dict(named_places(model)))
     done: list[str] = []
     for name, module in list(named_places(model)):
         if any(name.startswith(f"{outer}.") for outer in done):
@@ -37,3 +45,47 @@ def merge(model: Model) -> None:
     wrapped = [(name, module) for name, module in model.named_modules() if isinstance(module, Mergeable)]
     for name, module in wrapped:
         model.set_submodule(name, module.merged())
+
+
+class VocabularyMap:
+    """Where a compact embedding stands, and the way back."""
+
+    def __init__(self, name: str, used: Tensor, *, total: int) -> None:
+        self.name = name
+        self.used = used
+        """[U] int64, ascending"""
+        self.total = total
+        """V"""
+
+    def restore(self, model: Model, decay: float = 1.0) -> None:
+        """Put the full table back. Rows that never occurred are multiplied by `decay`: the product over all steps of
+        (1 - learning rate * weight decay), 1 without weight decay or where the table was frozen."""
+        compact = model.get_submodule(self.name)
+        if isinstance(compact, CompactEmbedding):
+            compact.decay = decay
+            model.set_submodule(self.name, compact.merged())
+
+
+def compact_vocabulary(model: Model, used_ids: Iterable[int]) -> VocabularyMap:
+    """Let only the rows of `used_ids` (those of training; the padding id is added) stand in the model's table.
+
+    The function of the model does not change: other ids are still looked up, but do not learn.
+    """
+    name, table = _table(model)
+    ids = {int(index) for index in used_ids} | {int(model.backbone.config.get("pad_token_id") or 0)}
+    used = torch.tensor(sorted(index for index in ids if index < table.num_embeddings))
+    model.set_submodule(name, CompactEmbedding(table, used))
+    return VocabularyMap(name, used, total=table.num_embeddings)
+
+
+def _table(model: Model) -> tuple[str, nn.Embedding]:
+    match model.backbone:
+        case Encoder() as own:
+            words: nn.Module = own.embeddings.words
+        case HostedBackbone() as hosted:
+            words = hosted.encoder.get_input_embeddings()
+        case other:
+            raise TypeError(f"no word embeddings known in {type(other).__name__}")
+    if not isinstance(words, nn.Embedding):
+        raise TypeError(f"the word embeddings are a {type(words).__name__} already")
+    return next(name for name, module in model.named_modules() if module is words), words

@@ -1,0 +1,152 @@
+"""Every other Hugging Face encoder, run by transformers behind our contract: ragged in, ragged out.
+
+Padding happens inside, chunk by chunk of similar lengths. No remote code, no kernel from the Hub: the class must be
+one that transformers itself ships. transformers is imported here only, when such a model is asked for.
+"""
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from tunesmith.core.batch import Batch
+from tunesmith.core.errors import ModelFileError, Place
+from tunesmith.core.model import Backbone
+from tunesmith.models.config_file import cleaned
+from tunesmith.models.ragged import plan, to_rows
+
+PLAIN_TOKEN_HEADS = frozenset(("albert", "camembert", "deberta", "deberta-v2", "mpnet"))
+"""Kinds whose token classifier in transformers is one linear layer named `classifier`, as ours is."""
+_OFFSET_POSITIONS = frozenset(
+    ("camembert", "data2vec-text", "ibert", "longformer", "mpnet", "roberta-prelayernorm", "xmod")
+)
+_UNKNOWN_LENGTH = 512
+_OURS_TO_SAY = frozenset(
+    (
+        "architectures",
+        "attn_implementation",
+        "dtype",
+        "id2label",
+        "label2id",
+        "model_type",
+        "problem_type",
+        "torch_dtype",
+    )
+)
+
+
+class HostedBackbone(Backbone):
+    """An encoder of transformers with fresh weights, in fp32.
+
+    Raises:
+        ModelFileError: the kind is unknown to transformers, takes no text, or has a decoder.
+    """
+
+    def __init__(self, config: Mapping[str, Any], *, dropout: float | None = None) -> None:
+        super().__init__()
+        kind = str(config.get("model_type"))
+        encoder: Any = _hosted(kind, config, dropout)
+        own = encoder.config
+        accepted = inspect.signature(encoder.forward).parameters
+        if "input_ids" not in accepted or own.is_encoder_decoder:
+            raise _unsupported(kind, "is not an encoder of texts")
+        self.encoder = encoder
+        self.config = _plain(own) | {"model_type": kind}
+        self.width = int(own.hidden_size)
+        self.pad_id = int(own.pad_token_id or 0)
+        self.max_length = _longest(kind, self.config, self.pad_id)
+        self.gradient_checkpointing = False
+        self._checkpointing = False
+        self.prefix = str(encoder.base_model_prefix)
+        self.base_class = type(encoder).__name__
+        self.token_class = (
+            f"{self.base_class.removesuffix('Model')}ForTokenClassification" if kind in PLAIN_TOKEN_HEADS else ""
+        )
+        self._segments = "token_type_ids" in accepted and int(self.config.get("type_vocab_size") or 0) > 1
+
+    def embed(self, batch: Batch) -> Tensor:
+        """Word embeddings [N, E], to which the encoder still adds positions; E is D in most models."""
+        words: Tensor = self.encoder.get_input_embeddings()(batch.input_ids)
+        return words
+
+    def forward(self, batch: Batch, *, embeddings: Tensor | None = None) -> Tensor:
+        """Hidden states of the last layer, [N, D]."""
+        self._switch_checkpointing()
+        layout = plan(batch.lengths, batch.input_ids.device)
+        blocks, start = [], 0
+        for chunk in layout.chunks:
+            rows = layout.gather[start : start + chunk.rows].view(chunk.windows, chunk.longest)
+            blocks.append(self._run(batch, rows, chunk.real, embeddings).reshape(chunk.rows, -1))
+            start += chunk.rows
+        return to_rows(blocks, layout)
+
+    def _run(self, batch: Batch, rows: Tensor, real: Tensor | None, embeddings: Tensor | None) -> Tensor:
+        """[b, L, D] of the windows whose tokens are `rows` [b, L]."""
+        mask = torch.ones_like(rows, dtype=torch.bool) if real is None else real
+        given: dict[str, Tensor] = {"attention_mask": mask.long()}
+        if embeddings is None:
+            given["input_ids"] = batch.input_ids[rows].masked_fill(~mask, self.pad_id)
+        else:
+            given["inputs_embeds"] = embeddings[rows]
+        if self._segments and batch.segment_ids is not None:
+            given["token_type_ids"] = batch.segment_ids[rows].masked_fill(~mask, 0)
+        hidden: Tensor = self.encoder(**given).last_hidden_state
+        return hidden
+
+    def _switch_checkpointing(self) -> None:
+        if self.gradient_checkpointing == self._checkpointing:
+            return
+        verb = "enable" if self.gradient_checkpointing else "disable"
+        # transformers renamed the pair: the new name where it exists, since the old one warns
+        renamed, old = f"activation_checkpointing_{verb}", f"gradient_checkpointing_{verb}"
+        getattr(self.encoder, renamed if hasattr(self.encoder, renamed) else old)()
+        self._checkpointing = self.gradient_checkpointing
+
+
+def _hosted(kind: str, config: Mapping[str, Any], dropout: float | None) -> nn.Module:
+    from transformers import AutoConfig  # seconds of import that our own families need not pay
+
+    fields = {key: value for key, value in config.items() if key not in _OURS_TO_SAY}
+    try:
+        if dropout is not None:
+            full = AutoConfig.for_model(kind, **fields).to_dict()
+            fields |= {key: dropout for key, value in full.items() if "drop" in key and isinstance(value, float | int)}
+        return _built(AutoConfig.for_model(kind, **fields))
+    except (AttributeError, ImportError, KeyError, TypeError, ValueError) as error:
+        reason = str(error).strip().split("\n")[0]
+        raise _unsupported(kind, f"cannot be built by transformers ({reason[:200]})") from None
+
+
+def _built(settings: Any) -> nn.Module:  # noqa: ANN401  # a transformers configuration, which has no common type
+    from transformers import AutoModel
+
+    try:  # a pooler would be a parameter that no gradient reaches
+        model: nn.Module = AutoModel.from_config(
+            settings, trust_remote_code=False, dtype=torch.float32, add_pooling_layer=False
+        )
+    except TypeError:
+        model = AutoModel.from_config(settings, trust_remote_code=False, dtype=torch.float32)
+    return model
+
+
+def _plain(settings: Any) -> dict[str, Any]:  # noqa: ANN401  # a transformers configuration, which has no common type
+    """Every field, those equal to transformers' defaults too, since defaults may change."""
+    return cleaned({key: value for key, value in settings.to_dict().items() if key not in _OURS_TO_SAY})
+
+
+def _longest(kind: str, config: Mapping[str, Any], pad_id: int) -> int:
+    positions = config.get("max_position_embeddings")
+    if not isinstance(positions, int) or positions <= 0:
+        return _UNKNOWN_LENGTH
+    return positions - pad_id - 1 if kind in _OFFSET_POSITIONS else positions
+
+
+def _unsupported(kind: str, what: str) -> ModelFileError:
+    return ModelFileError(
+        f"a model of kind {kind!r} {what}",
+        code="TS-MODEL-024",
+        place=Place(file="config.json", key="model_type"),
+        fix="choose an encoder: BERT, RoBERTa, XLM-R, DistilBERT, ELECTRA, DeBERTa, MPNet, ALBERT and the like.",
+    )
