@@ -75,3 +75,11 @@ def averaged(logits: Sequence[Tensor], encodings: Sequence[Encoding], examples: 
     count = torch.bincount(owner, minlength=examples)
     total = rows.new_zeros(examples, rows.shape[1]).index_add_(0, owner, rows)
     return total / count[:, None]
+
+
+def unseen(encodings: Iterable[Encoding], examples: int) -> list[int]:
+    """[E] characters of each example that no window shows."""
+    found = [0] * examples
+    for encoding in encodings:
+        found[encoding.example] += encoding.truncated
+    return found

@@ -13,10 +13,11 @@ Reference: Devlin et al. 2019, section 4.1; Lin et al. 2017 for the focal loss; 
 """
 
 from collections.abc import Iterable, Sequence
+from typing import Self
 
 import numpy as np
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from tunesmith.core.batch import Batch, Encoding
@@ -29,7 +30,7 @@ from tunesmith.models.heads import sequence_head
 from tunesmith.tasks._answers import label_predictions, label_set_predictions
 from tunesmith.tasks._labels import ClassWeights, inventory, labels_of, one_label, resolved, unknown_label, unusable
 from tunesmith.tasks._losses import bernoulli_divergence, class_losses, label_set_losses
-from tunesmith.tasks._sequence import Targets, averaged, chunks, text_room, window, window_borders
+from tunesmith.tasks._sequence import Targets, averaged, chunks, text_room, unseen, window, window_borders
 from tunesmith.tasks._thresholds import tuned_thresholds
 
 
@@ -50,6 +51,15 @@ class TextClassification(Task):
     """Tokens of a window with special tokens; the backbone's own limit where it is smaller or nothing is given."""
     stride: int = Field(default=64, ge=0)
     """Tokens that neighbouring windows of a long text share, at most half a window."""
+
+    @model_validator(mode="after")
+    def _options_fit(self) -> Self:
+        if self.thresholds is not None:
+            if not all(0 < threshold < 1 for threshold in self.thresholds):
+                raise ValueError("thresholds are probabilities above 0 and below 1")
+            if len(self.thresholds) != len(self.label_names):
+                raise ValueError("thresholds need labels, one for each")
+        return self
 
     def bound(self, examples: Iterable[Example]) -> "TextClassification":
         """Labels, their number per text, and class weights, filled in from training examples.
@@ -114,9 +124,8 @@ class TextClassification(Task):
             return []
         means = averaged(logits, encodings, len(examples))
         if not self.multi_label:
-            return label_predictions(
-                examples, torch.softmax(means, -1), self.label_names, truncated=[0] * len(examples)
-            )
+            shares = torch.softmax(means, -1)
+            return label_predictions(examples, shares, self.label_names, truncated=unseen(encodings, len(examples)))
         return label_set_predictions(examples, torch.sigmoid(means), self.label_names, thresholds=self.thresholds)
 
     def tuned(self, predictions: Sequence[Prediction]) -> "TextClassification":

@@ -1,0 +1,45 @@
+"""Two texts in one window: `prefix A middle B suffix`, the longer one cut first where both do not fit."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tunesmith.core.example import Example
+from tunesmith.core.tokenizer import Tokenizer
+
+
+@dataclass(frozen=True, slots=True)
+class PairWindow:
+    """The tokens of a window, how many at its end belong to the second text, and the characters it does not show."""
+
+    ids: tuple[int, ...]
+    second: int
+    truncated: int
+
+
+def kept_lengths(first: int, second: int, room: int) -> tuple[int, int]:
+    """Tokens kept of each text when tokens are dropped from whichever is longer until both fit `room`."""
+    if first + second <= room:
+        return first, second
+    shorter = min(first, second, room // 2)
+    return (room - shorter, shorter) if first > second else (shorter, room - shorter)
+
+
+def pair_window(
+    example: Example, first: Sequence[int], second: Sequence[int], tokenizer: Tokenizer, *, max_length: int | None
+) -> PairWindow:
+    """The window of a pair whose texts have the tokens `first` and `second`.
+
+    Characters that are cut off are counted in proportion to the tokens of the text they belong to.
+    """
+    frame = tokenizer.framing
+    beside = len(frame.prefix) + len(frame.middle) + len(frame.pair_suffix)
+    room = max(min(tokenizer.max_length, max_length or tokenizer.max_length) - beside, 2)
+    kept_first, kept_second = kept_lengths(len(first), len(second), room)
+    end = (*second[:kept_second], *frame.pair_suffix)
+    ids = (*frame.prefix, *first[:kept_first], *frame.middle, *end) or (tokenizer.unknown_id,)
+    lost = _lost(example.text, len(first), kept_first) + _lost(example.pair or "", len(second), kept_second)
+    return PairWindow(ids, len(end), lost)
+
+
+def _lost(text: str, tokens: int, kept: int) -> int:
+    return max(1, round(len(text) * (1 - kept / tokens))) if kept < tokens else 0

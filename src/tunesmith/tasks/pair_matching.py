@@ -1,0 +1,198 @@
+"""Two texts read together: a class for the pair, or a score.
+
+    classes   p = softmax(head(h)),  answer = argmax p                    loss = -log p_y
+    score     o = head(h),  answer = low + o (high - low)                 loss = (o - (score - low) / (high - low))^2
+
+h is the hidden state of the first token of `A [SEP] B`; low and high are the least and the greatest training score, so
+that o lives in [0, 1] whatever the scale of the data, and one rate suits all. An answer is not clipped: its order
+counts beyond the ends too. Where a pair does not fit the window the longer text is cut first, and the cut is counted.
+
+When to use it: paraphrase, entailment, similarity, re-ranking of candidates. For searching among many texts it is too
+slow, since every pair needs a pass.
+Cost: one forward pass a pair.
+Relations: `text_classification` reads one text.
+Reference: Devlin et al. 2019, BERT, section 4.1 (sentence pairs); Nogueira & Cho 2019, Passage re-ranking with BERT.
+"""
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Self
+
+import numpy as np
+import torch
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+
+from tunesmith.core.batch import Batch, Encoding
+from tunesmith.core.errors import DataError
+from tunesmith.core.example import Example
+from tunesmith.core.model import Backbone, Output
+from tunesmith.core.prediction import Prediction
+from tunesmith.core.task import Task
+from tunesmith.core.tokenizer import Tokenizer
+from tunesmith.models.heads import sequence_head
+from tunesmith.tasks._answers import answered, label_predictions
+from tunesmith.tasks._labels import ClassWeights, inventory, one_label, resolved, unknown_label, unusable
+from tunesmith.tasks._losses import at_least_fp32, class_losses
+from tunesmith.tasks._pairs import pair_window
+from tunesmith.tasks._sequence import Targets, averaged, chunks, unseen, window
+
+
+class PairMatching(Task):
+    """A class for a pair of texts, or a score where the gold is a number."""
+
+    labels: list[str] | None = None
+    """The class names in the order of the logits; read from the training rows where absent, none for scores."""
+    score_range: list[float] | None = Field(default=None, min_length=2, max_length=2)
+    """The least and the greatest score, read from the training rows where absent; with it the task gives scores."""
+    class_weights: ClassWeights = "none"
+    """How much each class counts in the loss; "balanced" makes rare classes count as much in all as frequent ones."""
+    focal_gamma: float = Field(default=0.0, ge=0.0, le=10.0)
+    """Exponent of the focal loss, which turns attention to examples that are still wrong; 0 is cross-entropy."""
+    max_length: int | None = Field(default=None, ge=8)
+    """Tokens of a window with special tokens; the backbone's own limit where it is smaller or nothing is given."""
+
+    @model_validator(mode="after")
+    def _options_fit(self) -> Self:
+        if self.score_range is not None and not self.score_range[0] < self.score_range[1]:
+            raise ValueError("score_range must be [low, high] with low below high")
+        if self.score_range is not None and self.labels is not None:
+            raise ValueError("labels and score_range exclude each other: a pair has a class or a score")
+        return self
+
+    def bound(self, examples: Iterable[Example]) -> "PairMatching":
+        """Classes or the range of the scores, filled in from training examples, which are read once.
+
+        Raises:
+            DataError: at the line of an example without a second text or with gold of another kind than the others;
+                fewer than two classes, or one score only.
+        """
+        stream = iter(examples)
+        first = next((example for example in stream if example.gold is not None), None)
+        if first is None:
+            raise DataError("no training row carries gold", code="TS-TASK-024", fix="label some rows to learn from.")
+        rows = (_paired(example) for group in ((first,), stream) for example in group)
+        if self.score_range is not None or (self.labels is None and isinstance(first.gold, float | int)):
+            return self.model_copy(update={"score_range": self.score_range or _range(rows), "labels": None})
+        found = inventory(rows, given=self.labels, several=False)
+        return self.model_copy(update={"labels": found.labels, "class_weights": resolved(self.class_weights, found)})
+
+    def encode(self, examples: Sequence[Example], tokenizer: Tokenizer) -> list[Encoding]:
+        """One window for each pair; `truncated` counts the characters that did not fit.
+
+        Raises:
+            DataError: at the line of an example without a second text or with gold that the task does not know.
+        """
+        index = {label: number for number, label in enumerate(self.label_names)}
+        encodings: list[Encoding] = []
+        for part in chunks(enumerate(examples)):
+            first = tokenizer.texts([example.text for _, example in part])
+            second = tokenizer.texts([_paired(example).pair or "" for _, example in part])
+            for (number, example), a, b in zip(part, first, second, strict=True):
+                pair = pair_window(example, a, b, tokenizer, max_length=self.max_length)
+                encodings.append(
+                    window(
+                        number,
+                        pair.ids,
+                        targets=self._targets(example, index),
+                        weight=example.weight,
+                        segments=pair.second if tokenizer.framing.segments else 0,
+                        truncated=pair.truncated,
+                    )
+                )
+        return encodings
+
+    def head(self, backbone: Backbone) -> nn.Module:
+        """The classification head of the backbone's family: [M, D] to [M, C], one output for a score."""
+        return sequence_head(backbone, len(self.label_names) or 1)
+
+    def divergence(self, first: Tensor, second: Tensor) -> Tensor:
+        """KL of the class distributions; of scores, the KL of two normal distributions of variance 1; [M]."""
+        if self.score_range is None:
+            return super().divergence(first, second)
+        return (at_least_fp32(first) - at_least_fp32(second)).square().sum(-1) / 2
+
+    def loss(self, output: Output, batch: Batch, *, head: nn.Module) -> Tensor:
+        """The weighted sum of (focal) cross-entropies, or of squared errors of scores scaled to [0, 1]."""
+        assert batch.targets is not None, "a loss needs gold"
+        if self.score_range is not None:
+            losses = (at_least_fp32(output.logits).squeeze(-1) - batch.targets).square()
+        else:
+            weights = self.class_weights if isinstance(self.class_weights, list) else None
+            losses = class_losses(output.logits, batch.targets, gamma=self.focal_gamma, class_weights=weights)
+        return (batch.weight * losses).sum()
+
+    def decode(
+        self,
+        examples: Sequence[Example],
+        encodings: Sequence[Encoding],
+        logits: Sequence[Tensor],
+        *,
+        head: nn.Module,
+    ) -> list[Prediction]:
+        """The class of each pair with the probability of every class in `scores`, or its score on the data's scale."""
+        if not examples:
+            return []
+        means = averaged(logits, encodings, len(examples))
+        truncated = unseen(encodings, len(examples))
+        if self.score_range is None:
+            return label_predictions(examples, torch.softmax(means, -1), self.label_names, truncated=truncated)
+        low, high = self.score_range
+        scores = (low + means.squeeze(-1).double() * (high - low)).tolist()
+        return [
+            answered(example, score, gold=example.gold, truncated=cut)
+            for example, score, cut in zip(examples, scores, truncated, strict=True)
+        ]
+
+    @property
+    def main_metric(self) -> str:
+        """Accuracy, or Spearman's correlation for scores."""
+        return "accuracy" if self.score_range is None else "spearman"
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """The C classes in logit order; empty for a score."""
+        return tuple(self.labels or ())
+
+    def _targets(self, example: Example, index: dict[str, int]) -> Targets:
+        if example.gold is None:
+            return None
+        if self.score_range is not None:
+            low, high = self.score_range
+            return np.array([(_score(example) - low) / (high - low)], np.float32)
+        name = one_label(example)
+        if name not in index:
+            raise unknown_label(example, name)
+        return np.array([index[name]], np.int64)
+
+
+def _paired(example: Example) -> Example:
+    """The example, which must have a second text."""
+    if example.pair is not None:
+        return example
+    raise unusable(
+        example,
+        "the row has no second text",
+        code="TS-TASK-030",
+        fix='name the column that holds it (data.pair), or set task.kind = "text_classification".',
+    )
+
+
+def _score(example: Example) -> float:
+    """The finite score that an example with gold carries."""
+    if isinstance(example.gold, float | int) and math.isfinite(example.gold):
+        return float(example.gold)
+    raise unusable(
+        example,
+        "the row carries no finite number where the others carry a score",
+        code="TS-TASK-032",
+        fix="give every row a score, or every row a label.",
+    )
+
+
+def _range(examples: Iterator[Example]) -> list[float]:
+    scores = [_score(example) for example in examples if example.gold is not None]
+    low, high = min(scores), max(scores)
+    if low < high:
+        return [low, high]
+    raise DataError(f"every score is {low:g}", code="TS-TASK-033", fix="give rows with other scores.")
