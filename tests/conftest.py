@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from tokenizers import Tokenizer as FastTokenizer
-from tokenizers import models, normalizers, pre_tokenizers, processors
+from tokenizers import models, normalizers, pre_tokenizers, processors, trainers
 
 from tunesmith.core.batch import Batch, Encoding, collate
 from tunesmith.core.example import Example, Source
@@ -96,6 +96,63 @@ def tiny_bert_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tiny_tokenizer(tiny_bert_folder: Path) -> Tokenizer:
     """The tokenizer of `tiny_bert_folder`, windows of 64 tokens."""
     return Tokenizer(tiny_bert_folder / "tokenizer.json", max_length=64)
+
+
+CORPUS = [
+    "the cat sat on the mat near New York in 2018, and IBM bought the U.N. building!",
+    "张三在北京和上海的中国银行工作。東京タワーに行きました。",
+    "emoji 👍🏽 😀 👨‍👩‍👧 🇩🇪 café naïve e\u0301tude, नमस्ते दुनिया and мама мыла раму",
+    "please help (really): my card is lost; iPhone12 costs $999.50 or 10%...",
+] * 10
+
+
+def _trained(kind: str) -> FastTokenizer:
+    quiet = {"show_progress": False}
+    bytes_ = pre_tokenizers.ByteLevel.alphabet()
+    if kind == "wordpiece":
+        fast = FastTokenizer(models.WordPiece(unk_token="[UNK]"))
+        fast.normalizer, fast.pre_tokenizer = normalizers.BertNormalizer(), pre_tokenizers.BertPreTokenizer()
+        fast.train_from_iterator(CORPUS, trainers.WordPieceTrainer(vocab_size=260, special_tokens=SPECIAL, **quiet))
+        frame, ends = "[CLS] $A [SEP]", ("[CLS]", "[SEP]")
+    elif kind.startswith("byte_bpe"):
+        fast = FastTokenizer(models.BPE())
+        fast.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=kind == "byte_bpe_prefix")
+        special = ["<s>", "</s>", "<unk>"]
+        trainer = trainers.BpeTrainer(vocab_size=420, initial_alphabet=bytes_, special_tokens=special, **quiet)
+        fast.train_from_iterator(CORPUS, trainer)
+        frame, ends = "<s> $A </s>", ("<s>", "</s>")
+    else:
+        fast = FastTokenizer(models.Unigram())
+        fast.normalizer = normalizers.NFKC()
+        fast.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first" if kind == "unigram_first" else "always")
+        special = ["<s>", "</s>", "<unk>"]
+        trainer = trainers.UnigramTrainer(vocab_size=240, unk_token="<unk>", special_tokens=special, **quiet)
+        fast.train_from_iterator(CORPUS, trainer)
+        frame, ends = "<s> $A </s>", ("<s>", "</s>")
+    fast.post_processor = processors.TemplateProcessing(
+        single=frame, special_tokens=[(end, fast.token_to_id(end)) for end in ends]
+    )
+    return fast
+
+
+TOKENIZER_KINDS = ("wordpiece", "byte_bpe", "byte_bpe_prefix", "unigram", "unigram_first")
+
+
+@pytest.fixture(scope="session")
+def trained_tokenizers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Tokenizer]:
+    """Small trained tokenizers by kind: WordPiece, byte-level BPE, Unigram and their variants; windows of 64 tokens."""
+    folder = tmp_path_factory.mktemp("tokenizers")
+    found = {}
+    for kind in TOKENIZER_KINDS:
+        _trained(kind).save(str(folder / f"{kind}.json"))
+        found[kind] = Tokenizer(folder / f"{kind}.json", max_length=64)
+    return found
+
+
+@pytest.fixture(scope="session", params=TOKENIZER_KINDS)
+def trained_tokenizer(request: pytest.FixtureRequest, trained_tokenizers: dict[str, Tokenizer]) -> Tokenizer:
+    """Each of `trained_tokenizers` in turn."""
+    return trained_tokenizers[request.param]
 
 
 @pytest.fixture

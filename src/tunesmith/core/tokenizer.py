@@ -13,6 +13,7 @@ from pathlib import Path
 
 from tokenizers import Tokenizer as FastTokenizer
 
+from tunesmith.core.control_tokens import TextReader
 from tunesmith.core.errors import MissingInputError, ModelFileError, Place
 from tunesmith.core.word_pieces import WordReader, word_reader
 
@@ -79,8 +80,8 @@ class Tokenizer:
 
     def texts(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids of whole texts without special tokens. Half a surrogate pair is read as U+FFFD."""
-        encoded = self._fast.encode_batch_fast([_encodable(text) for text in texts], add_special_tokens=False)
-        return [item.ids for item in encoded]
+        reader = TextReader(self._fast, self._reader.touching.fast, self._reader.touching.control)
+        return reader.read([_encodable(text) for text in texts])
 
     def words(self, words: Sequence[tuple[str, bool]]) -> list[tuple[int, ...]]:
         """Token ids of single words, never empty. Each comes with whether a blank (or the text's start) precedes it.

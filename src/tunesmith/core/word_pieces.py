@@ -15,6 +15,8 @@ from typing import Any
 
 from tokenizers import Tokenizer as FastTokenizer
 
+from tunesmith.core.control_tokens import TextReader, control_ids
+
 _SPACE_MARKS = {"ByteLevel": "Ġ", "Metaspace": "▁"}
 
 
@@ -22,8 +24,8 @@ _SPACE_MARKS = {"ByteLevel": "Ġ", "Metaspace": "▁"}
 class WordReader:
     """The two views of a tokenizer."""
 
-    after_blank: FastTokenizer
-    touching: FastTokenizer
+    after_blank: TextReader
+    touching: TextReader
     lead: str
     """Put before a word that follows a blank, where the tokenizer does not do so itself."""
     mark_id: int | None
@@ -33,9 +35,8 @@ class WordReader:
         """Token ids of each word (with whether a blank precedes it); empty where the tokenizer drops all of it."""
         spaced = [self.lead + word for word, blank in words if blank]
         joined = [word for word, blank in words if not blank]
-        after = iter(self.after_blank.encode_batch_fast(spaced, add_special_tokens=False))
-        touching = iter(self.touching.encode_batch_fast(joined, add_special_tokens=False))
-        return [self._without_mark((next(after) if blank else next(touching)).ids) for _, blank in words]
+        after, touching = iter(self.after_blank.read(spaced)), iter(self.touching.read(joined))
+        return [self._without_mark(next(after) if blank else next(touching)) for _, blank in words]
 
     def _without_mark(self, ids: list[int]) -> tuple[int, ...]:
         return tuple(ids[1:] if len(ids) > 1 and ids[0] == self.mark_id else ids)
@@ -47,12 +48,15 @@ def word_reader(fast: FastTokenizer) -> WordReader:
     steps = {str(step.get("type")) for step in _steps(description)}
     space_mark = next((mark for step, mark in _SPACE_MARKS.items() if step in steps), None)
     writes_blank = space_mark is not None or any(_replaces_blank(step) for step in _steps(description))
+    control = control_ids(fast)
     if not writes_blank:
-        return WordReader(fast, fast, "", None)
+        reader = TextReader(fast, fast, control)
+        return WordReader(reader, reader, "", None)
     own_lead = "Metaspace" in steps or "Prepend" in steps
+    touching = _view(fast, description, leading_blank=False)
     return WordReader(
-        after_blank=_view(fast, description, leading_blank=own_lead),
-        touching=_view(fast, description, leading_blank=False),
+        after_blank=TextReader(_view(fast, description, leading_blank=own_lead), touching, control),
+        touching=TextReader(touching, touching, control),
         lead="" if own_lead else " ",
         mark_id=fast.token_to_id(space_mark or "▁"),
     )
