@@ -1,6 +1,6 @@
 // What every page does: light or dark, English or Chinese, sortable tables.
 //
-// Texts stand in one JSON block <script type="application/json" id="texts">{"key": {"en": "...", "zh": "..."}}</script>.
+// Texts stand in one JSON block with id "texts": {"key": {"en": "...", "zh": "..."}}.
 // data-t="key" fills an element, data-t-label="key" its aria-label, data-t-placeholder="key" its placeholder.
 // Other scripts call Tunesmith.t(key) and listen to "tunesmith:change" on document (language or theme changed).
 "use strict";
