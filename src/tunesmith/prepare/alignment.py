@@ -167,5 +167,5 @@ def answers_of(windows: Sequence[tuple[int, int]], piece_counts: Sequence[int]) 
     for (_, last), (first, _) in pairwise(windows):
         begin = ends[first] - piece_counts[first]
         middle = (begin + ends[last - 1]) // 2
-        borders.append(min(max(bisect_left(ends, middle), first, borders[-1]), last))
-    return list(zip(borders, [*borders[1:], len(piece_counts)], strict=True))
+        borders.append(min(max(bisect_right(ends, middle), first, borders[-1]), last))
+    return list(zip(borders, [*borders[1:], len(piece_counts)], strict=True)) if windows else []
