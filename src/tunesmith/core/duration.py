@@ -47,4 +47,5 @@ class Duration:
 
     def __str__(self) -> str:
         """The text that parses to an equal duration."""
-        return f"{self.amount:g} {self.unit}"
+        amount = int(self.amount) if self.amount == int(self.amount) else self.amount
+        return f"{amount} {self.unit}"

@@ -1,7 +1,7 @@
 """Saved states of a run: what is in one, the search for the newest whole one, and what may be thrown away.
 
     checkpoints/step-00000120/  tensors.safetensors  record.json  MANIFEST.json    all that the next step depends on
-    checkpoints/best-00000080/  likewise, only the best weights so far; a state names the one it belongs with
+    checkpoints/best/           likewise, the best weights so far, put aside to save memory; states hold their own copy
 
 A damaged state is passed over with a notice and never trained on. Where states are, but none is whole, nothing starts.
 """
@@ -17,10 +17,10 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from tunesmith.core.errors import ModelFileError, Place
-from tunesmith.tune.durable import damage, retire, sweep, sync_folder, write_folder
+from tunesmith.tune.durable import damage, retire, sweep, write_folder
 
 _STATE = re.compile(r"step-(\d{8,})")
-_BEST = re.compile(r"best-(\d{8,})")
+BEST = "best"
 
 
 def _never() -> str | None:
@@ -43,7 +43,7 @@ class SavedState:
         return int(self.record["progress"]["step"])
 
     def tensors(self) -> dict[str, Tensor]:
-        """Masters, moments and the optimizer's step count, on the CPU."""
+        """Masters, moments, the step count, and the best weights unless they are the masters; on the CPU."""
         return _loaded(self.folder)
 
 
@@ -65,35 +65,36 @@ def save(folder: Path, tensors: Mapping[str, Tensor], record: Mapping[str, Any],
     Raises:
         StorageError: the disk failed or is full; earlier states are untouched.
     """
-    progress = record["progress"]
-    if progress["best_step"] is not None:
-        sync_folder(_best_folder(folder, progress["best_step"]))
-    target = folder / f"step-{progress['step']:08d}"
+    step = record["progress"]["step"]
+    target = folder / f"step-{step:08d}"
     size = write_folder(target, tensors=tensors, record=record)
-    _rotate(folder, progress["step"], keep)
+    _rotate(folder, step, keep)
     return target, size
 
 
 def save_best(folder: Path, step: int, weights: Mapping[str, Tensor]) -> None:
-    """Write the best weights so far. They become durable with the next state that belongs with them."""
-    write_folder(_best_folder(folder, step), tensors=weights, record={"step": step}, sync=False)
+    """Put the best weights so far aside. Every state holds its own copy, so they need not survive a power cut here."""
+    write_folder(folder / BEST, tensors=weights, record={"step": step}, sync=False)
 
 
 def load_best(folder: Path, step: int) -> dict[str, Tensor]:
-    """The best weights.
+    """The best weights that `save_best` put aside.
 
     Raises:
-        ModelFileError: they were damaged on disk.
+        ModelFileError: they are damaged or of another step.
     """
-    best = _best_folder(folder, step)
-    if (fault := damage(best)) is not None:
+    fault = damage(folder / BEST)
+    if fault is None:
+        found = json.loads((folder / BEST / "record.json").read_bytes())["step"]
+        fault = None if found == step else f"they are of step {found} instead of {step}"
+    if fault is not None:
         raise ModelFileError(
             f"the best weights cannot be used: {fault}",
             code="TS-CKPT-005",
-            place=Place(file=str(best)),
-            fix="go on with --resume: an earlier state finds them again.",
+            place=Place(file=str(folder / BEST)),
+            fix="go on with --resume: the last state holds its own copy.",
         )
-    return _loaded(best)
+    return _loaded(folder / BEST)
 
 
 def newest(folder: Path) -> SavedState | None:
@@ -103,7 +104,7 @@ def newest(folder: Path) -> SavedState | None:
         ModelFileError: there are states and all are damaged.
     """
     skipped: list[str] = []
-    for path in sorted(_matching(folder, _STATE), reverse=True):
+    for path in sorted(_states(folder), reverse=True):
         fault = damage(path)
         if fault is None:
             record = json.loads((path / "record.json").read_bytes())
@@ -125,13 +126,8 @@ def _contradiction(path: Path, record: Mapping[str, Any]) -> str | None:
     """What is wrong with a state whose own bytes are whole."""
     if record.get("schema") != 1:
         return f"it has schema {record.get('schema')}, this version reads 1"
-    progress = record["progress"]
-    if path.name != f"step-{progress['step']:08d}":
-        return f"it holds step {progress['step']}"
-    if progress["best_step"] is not None:
-        best = _best_folder(path.parent, progress["best_step"])
-        if (fault := damage(best)) is not None:
-            return f"its best weights {best.name}: {fault}"
+    if path.name != f"step-{record['progress']['step']:08d}":
+        return f"it holds step {record['progress']['step']}"
     return None
 
 
@@ -141,30 +137,13 @@ def _loaded(folder: Path) -> dict[str, Tensor]:
 
 
 def _rotate(folder: Path, step: int, keep: int) -> None:
-    """Remove states beyond `keep`, states of a future that a resumed run has left, and best weights nobody names."""
+    """Remove states beyond `keep`, and states of a future that a resumed run has left."""
     sweep(folder)
-    states = sorted(_matching(folder, _STATE))
+    states = sorted(_states(folder))
     past = [path for path in states if int(path.name[5:]) <= step]
     for path in set(states) - set(past[-keep:]):
         retire(path)
-    named = {_best_step(path) for path in past[-keep:]}
-    for path in _matching(folder, _BEST):
-        if int(path.name[5:]) not in named:
-            retire(path)
 
 
-def _best_step(path: Path) -> int | None:
-    """The step of the best weights that a state names; None too where the state is damaged."""
-    try:
-        step = json.loads((path / "record.json").read_bytes())["progress"]["best_step"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return step if isinstance(step, int) else None
-
-
-def _matching(folder: Path, form: re.Pattern[str]) -> list[Path]:
-    return [path for path in folder.iterdir() if form.fullmatch(path.name)] if folder.is_dir() else []
-
-
-def _best_folder(folder: Path, step: int) -> Path:
-    return folder / f"best-{step:08d}"
+def _states(folder: Path) -> list[Path]:
+    return [path for path in folder.iterdir() if _STATE.fullmatch(path.name)] if folder.is_dir() else []

@@ -19,8 +19,6 @@ class TrainingData:
     ids: Sequence[str]
     seed: int = 0
     """Decides the order of the data and the draws of dropout"""
-    evaluated: Sequence[Encoding] = ()
-    """Windows that `evaluate` will look at: with them, only embedding rows that occur anywhere are trained"""
 
     def fingerprint(self) -> str:
         """sha256 over ids, tokens, targets and weights, in order."""
@@ -31,6 +29,10 @@ class TrainingData:
             for part in (encoding.input_ids, encoding.segment_ids, encoding.places, encoding.targets):
                 digest.update(b"|" if part is None else str(part.shape).encode() + part.tobytes())
         return digest.hexdigest()
+
+    def vocabulary(self) -> list[int]:
+        """The token ids that occur, ascending."""
+        return [int(index) for index in np.unique(np.concatenate([window.input_ids for window in self.encodings]))]
 
     def batch(self, indices: Sequence[int]) -> Batch:
         """These windows laid end to end."""

@@ -31,7 +31,7 @@ _PIECE = 1 << 22
 def write_folder(target: Path, *, tensors: Mapping[str, Tensor], record: Mapping[str, Any], sync: bool = True) -> int:
     """Write `tensors.safetensors` and `record.json` into a new folder `target`; returns the bytes written.
 
-    With `sync=False` the folder is atomic but may be lost in a power cut until `sync_folder` makes it durable.
+    With `sync=False` the folder is atomic but may be lost, or found damaged, after a power cut.
 
     Raises:
         StorageError: the disk failed or is full. Nothing of the folder is left, and what was there before is untouched.
@@ -58,17 +58,6 @@ def write_folder(target: Path, *, tensors: Mapping[str, Tensor], record: Mapping
             _clear(fresh)
         raise _storage_error(error, target, _size(tensors)) from None
     return sum(int(facts["bytes"]) for facts in files.values())
-
-
-def sync_folder(target: Path) -> None:
-    """Make a folder written with `sync=False` survive a power cut."""
-    try:
-        for name in ("record.json", "tensors.safetensors", MANIFEST):
-            _sync(target / name)
-        _sync(target)
-        _sync(target.parent)
-    except OSError as error:
-        raise _storage_error(error, target, 0) from None
 
 
 def retire(target: Path) -> None:

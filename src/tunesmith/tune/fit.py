@@ -64,7 +64,7 @@ def fit(
             raise
         loop.take_best()
     finally:
-        training.form.undo()
+        training.close()
     yield loop.stopped()
 
 
@@ -132,7 +132,7 @@ class _Loop:
         if self.interrupted or progress.best_step in (None, progress.step):
             return
         step = progress.best_step or 0
-        self.training.optimizer.adopt(self.saver.load_best(step) if self.saver else self._best)
+        self.training.take(self.saver.load_best(step) if self.saver else self._best)
 
     @property
     def interrupted(self) -> bool:

@@ -3,21 +3,28 @@
 A head stays in fp32 whatever the backbone computes in: it is small, and losses and scores keep their digits.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from tunesmith.core.model import Model
+from tunesmith.models.surgery import compact_vocabulary
+from tunesmith.models.vocabulary import CompactEmbedding
 from tunesmith.tune.precision import Precision
 
 
 class TrainingForm:
     """A model made ready to learn. `parameters` compute, `masters` (fp32) hold what is learnt."""
 
-    def __init__(self, model: Model, *, precision: Precision, device: torch.device) -> None:
+    def __init__(self, model: Model, *, precision: Precision, device: torch.device, vocabulary: Sequence[int]) -> None:
+        """`vocabulary` are the token ids that occur in training: only their embedding rows stand in the model."""
         self.model = model
+        self.undone = False
         self._home = next(model.parameters()).device
+        self._words = compact_vocabulary(model, vocabulary)
+        self._decay = 1.0
         model.to(device)
         self.parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
         self.masters: dict[str, Tensor] = {name: p.detach() for name, p in self.parameters.items()}
@@ -26,12 +33,21 @@ class TrainingForm:
         if precision == "bf16":
             self._to_bf16()
 
-    def _to_bf16(self) -> None:
-        for name, parameter in self.model.backbone.named_parameters(prefix="backbone"):
-            if name not in self.masters:
-                self._frozen[name] = parameter.detach()
-            parameter.data = parameter.detach().bfloat16()
-        self._hook = self.model.head.register_forward_pre_hook(_in_fp32)
+    @property
+    def words(self) -> str:
+        """Name of the embedding table's parameter."""
+        return f"{self._words.name}.weight"
+
+    @property
+    def vocabulary(self) -> tuple[int, int]:
+        """Embedding rows that stand in the model, of how many."""
+        return len(self._words.used), self._words.total
+
+    def fade(self, decay: float) -> None:
+        """Tell the model what weight decay has left of embedding rows that do not occur, where the table learns."""
+        words = self.model.get_submodule(self._words.name)
+        if isinstance(words, CompactEmbedding) and self.words in self.masters:
+            self._decay = words.decay = decay
 
     def frozen(self) -> dict[str, Tensor]:
         """The weights that do not learn, by name, in full precision."""
@@ -39,17 +55,27 @@ class TrainingForm:
         return names | self._frozen
 
     def undo(self) -> None:
-        """Give the model back in fp32 on its own device, masters as its weights; twice is once."""
+        """Give the model back in fp32 on its own device, the masters as its weights; twice is once."""
+        if self.undone:
+            return
+        self.undone = True
         if self._hook is not None:
             self._hook.remove()
-            self._hook = None
         for name, parameter in self.model.named_parameters():
             value = self.masters.get(name, self._frozen.get(name))
             if value is not None:
                 parameter.grad = None
                 parameter.data = value
+        self._words.restore(self.model, self._decay)
         self._frozen.clear()
         self.model.to(self._home)
+
+    def _to_bf16(self) -> None:
+        for name, parameter in self.model.backbone.named_parameters(prefix="backbone"):
+            if name not in self.masters:
+                self._frozen[name] = parameter.detach()
+            parameter.data = parameter.detach().bfloat16()
+        self._hook = self.model.head.register_forward_pre_hook(_in_fp32)
 
 
 def _in_fp32(_: nn.Module, arguments: tuple[Tensor, ...]) -> tuple[Tensor, ...]:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from tunesmith.core.duration import Duration
 from tunesmith.core.errors import ConfigError, DataError, Place
-from tunesmith.tune.checkpoint import Keeping, SavedState, load_best, save, save_best
+from tunesmith.tune.checkpoint import BEST, Keeping, SavedState, load_best, save, save_best
 from tunesmith.tune.durable import raw
 from tunesmith.tune.events import Saved
 from tunesmith.tune.progress import Progress
@@ -69,7 +69,11 @@ class Saver:
         begin = time.monotonic()
         progress = self.training.progress
         record = {"schema": 1, "progress": progress.as_record(), **self._identity}
-        path, size = save(self.folder, self.training.optimizer.state(), record, keep=self.training.settings.keep)
+        tensors = self.training.optimizer.state()
+        if progress.best_step not in (None, progress.step):
+            best = load_best(self.folder, progress.best_step or 0)
+            tensors |= {f"{BEST}.{name}": value for name, value in best.items()}
+        path, size = save(self.folder, tensors, record, keep=self.training.settings.keep)
         self._time = time.monotonic()
         self._cost = self._time - begin
         self._step, self._epochs = progress.step, progress.epochs
@@ -119,8 +123,12 @@ def continued(training: Training, state: SavedState) -> tuple[str, ...]:
     own = identity(training)
     require_same(own, state.record)
     training.progress = Progress.from_record(state.record["progress"])
-    training.optimizer.load(state.tensors())
+    tensors = state.tensors()
+    training.optimizer.load(tensors)
     training.plan()
+    if (step := training.progress.best_step) is not None:
+        best = {name: tensors.get(f"{BEST}.{name}", tensors[f"master.{name}"]) for name in training.form.masters}
+        save_best(state.folder.parent, step, best)
     before, now = state.record["environment"], own["environment"]
     changed = [f"{key} {before.get(key)} is now {now[key]}" for key in now if before.get(key) != now[key]]
     notes = [f"passed over a damaged state, {fault}" for fault in state.skipped]

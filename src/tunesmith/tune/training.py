@@ -2,9 +2,10 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
+from torch import Tensor
 
 from tunesmith.core.duration import Duration
 from tunesmith.core.errors import ConfigError, Place
@@ -42,9 +43,13 @@ class Training:
         self.device = device
         self.length = Duration.parse(settings.length, key="train.length")
         self.progress = Progress()
-        self.form = TrainingForm(objective.model, precision=choice.precision, device=device)
+        self.form = TrainingForm(
+            objective.model, precision=choice.precision, device=device, vocabulary=data.vocabulary()
+        )
         groups = groups_of(self.form.parameters, decay=settings.weight_decay, layer_decay=settings.layer_decay)
         self.optimizer = AdamW(self.form.parameters, self.form.masters, groups=groups)
+        self._words_decay = sum(g.decay * g.rate for g in groups if self.form.words in g.names)
+        self._left: float | None = None
         self._planned = -1
         self._groups: list[list[tuple[int, ...]]] = []
         self.plan()
@@ -71,7 +76,7 @@ class Training:
             learning_rate=self.settings.learning_rate or 0.0,
             trainable=learning,
             frozen=everything - learning,
-            vocabulary=None,
+            vocabulary=self.form.vocabulary,
             notes=notes,
         )
 
@@ -92,7 +97,7 @@ class Training:
             raise gradient_error(batches, progress.step, optimizer.faulty())
         rate = self.rate()
         optimizer.step(rate, shrink=clip_factor(norm, self.settings.clip))
-        progress.unseen_decay *= 1 - rate * self.settings.weight_decay
+        progress.unseen_decay *= 1 - rate * self._words_decay
         self._advance(found.tokens, time.perf_counter() - begin)
         return Stepped(
             step=progress.step,
@@ -105,6 +110,16 @@ class Training:
             tokens=found.tokens,
             seconds=time.perf_counter() - begin,
         )
+
+    def take(self, best: Mapping[str, Tensor]) -> None:
+        """Put the best weights into the model."""
+        self.optimizer.adopt(best)
+        self._left = self.progress.best_unseen_decay
+
+    def close(self) -> None:
+        """Give the model back as plain as it came, with what it learnt."""
+        self.form.fade(self.progress.unseen_decay if self._left is None else self._left)
+        self.form.undo()
 
     def rate(self) -> float:
         """The learning rate of the next step."""
@@ -130,6 +145,7 @@ class Training:
     def evaluate(self, score_of: Callable[[Model], float]) -> Evaluated:
         """Score the model as it is."""
         begin = time.perf_counter()
+        self.form.fade(self.progress.unseen_decay)
         score = float(score_of(self.objective.model))
         best = self.progress.note_score(score, self.settings.best)
         return Evaluated(

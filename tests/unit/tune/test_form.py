@@ -1,0 +1,93 @@
+"""The form a model has while it learns, and that it comes back whole."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from tunesmith.tune.events import Started
+from tunesmith.tune.form import TrainingForm
+from tunesmith.tune.optimizers import AdamW, clip_factor, groups_of
+
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("method", ["full", "lora"])
+def test_there_and_back_changes_nothing(bench: Any, method: str, precision: Any) -> None:
+    model = bench.model(method=method)
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    form = TrainingForm(model, precision=precision, device=CPU, vocabulary=[2, 5, 9])
+    form.undo()
+    form.undo()
+    after = dict(model.named_parameters())
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    assert {name for name, p in after.items() if p.requires_grad} == set(form.masters)
+
+
+def test_bf16_computes_in_bf16_but_answers_in_fp32(bench: Any) -> None:
+    model = bench.model()
+    form = TrainingForm(model, precision="bf16", device=CPU, vocabulary=bench.data.vocabulary())
+    output = model(bench.data.batch([0, 1, 2]))
+    assert output.hidden.dtype == torch.bfloat16 and output.logits.dtype == torch.float32
+    assert {master.dtype for master in form.masters.values()} == {torch.float32}
+    form.undo()
+    assert model(bench.data.batch([0, 1, 2])).hidden.dtype == torch.float32
+
+
+@pytest.mark.parametrize("layer_decay", [1.0, 0.7])
+def test_training_only_the_words_that_occur_equals_training_the_whole_table(bench: Any, layer_decay: float) -> None:
+    compact, whole = bench.model(dropout=0.0), bench.model(dropout=0.0)
+    settings = {"weight_decay": 0.1, "layer_decay": layer_decay, "scored": False, "schedule": "constant", "warmup": 0.0}
+    events = bench.trained(compact, **settings)
+    started = events[0]
+    assert isinstance(started, Started)
+    assert started.vocabulary == (len(bench.data.vocabulary()) + 1, len(whole.backbone.embeddings.words.weight))
+    by_hand(bench, whole, layer_decay)
+    for (name, one), (_, other) in zip(compact.named_parameters(), whole.named_parameters(), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5, msg=name)
+    unseen = compact.backbone.embeddings.words.weight[100]
+    assert not torch.equal(unseen, bench.model().backbone.embeddings.words.weight[100])
+
+
+def by_hand(bench: Any, model: Any, layer_decay: float) -> None:
+    """The loop in ten lines over the whole table."""
+    from tunesmith.tune.data import epoch_groups
+    from tunesmith.tune.settings import TrainSettings
+
+    settings = TrainSettings(batch_size=4)
+    own = dict(model.named_parameters())
+    optimizer = AdamW(
+        own, {n: p.detach() for n, p in own.items()}, groups=groups_of(own, decay=0.1, layer_decay=layer_decay)
+    )
+    model.train()
+    for epoch in range(2):
+        for group in epoch_groups(bench.data, settings, epoch):
+            batch = bench.data.batch(group[0])
+            (bench.task.loss(model(batch), batch, head=model.head) / bench.task.count(batch)).backward()
+            optimizer.collect()
+            optimizer.step(5e-3, shrink=clip_factor(optimizer.gradient_norm(), 1.0))
+
+
+def test_an_evaluation_sees_decayed_rows_of_words_that_never_occurred(bench: Any) -> None:
+    seen: list[torch.Tensor] = []
+    unseen = np.array([2, 90, 95], np.int32)
+    assert not set(unseen[1:].tolist()) & set(bench.data.vocabulary())
+
+    def score(model: Any) -> float:
+        seen.append(model.backbone.embeddings.words(torch.from_numpy(unseen[1:].astype(np.int64))).detach().clone())
+        return 0.5
+
+    bench.accuracy = score
+    model = bench.model()
+    bench.trained(model, length="1 epochs", weight_decay=0.5)
+    torch.testing.assert_close(seen[-1], model.backbone.embeddings.words.weight[[90, 95]].detach())
+
+
+def test_a_table_that_does_not_learn_does_not_fade(bench: Any) -> None:
+    model = bench.model(method="lora")
+    before = model.backbone.embeddings.words.weight.detach().clone()
+    bench.trained(model, weight_decay=0.5)
+    assert torch.equal(model.backbone.embeddings.words.weight, before)
