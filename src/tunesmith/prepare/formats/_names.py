@@ -1,0 +1,51 @@
+"""The names that columns go by, best first, and how a name in a file is compared with them."""
+
+import re
+
+TEXT = (
+    "text", "sentence", "utterance", "tweet", "review", "comment", "message", "content", "query", "question", "body",
+    "document", "post", "headline", "title", "test_case", "phrase", "input", "sentence1",
+    "文本", "内容", "句子", "评论", "标题", "正文", "题目",
+)  # fmt: skip
+LABEL = (
+    "label", "labels", "class", "category", "categories", "intent", "intents", "sentiment", "target", "emotion",
+    "emotions", "topic", "genres", "tag", "label_gold", "gold", "is_toxic", "toxicity", "y",
+    "标签", "类别", "分类", "情感", "意图", "正负面", "正/负面",
+)  # fmt: skip
+PAIRS = (
+    ("premise", "hypothesis"), ("sentence1", "sentence2"), ("question1", "question2"), ("text1", "text2"),
+    ("text_a", "text_b"), ("sentence_a", "sentence_b"), ("q1", "q2"), ("s1", "s2"), ("text", "pair"),
+    ("text", "text_pair"), ("query", "passage"), ("query", "document"), ("问题1", "问题2"), ("句子1", "句子2"),
+)  # fmt: skip
+SCORE = ("score", "similarity", "similarity_score", "rating", "relatedness")
+ENTITIES = ("entities", "spans", "entity", "annotations", "ner", "labels", "label")
+TOKENS = ("tokens", "words", "token")
+TAGS = ("tags", "ner_tags", "ner", "labels", "slots", "bio", "tag")
+ID = ("id", "uid", "guid", "idx", "uuid", "_id", "case_id")
+GROUP = (
+    "group", "conversation_id", "dialogue_id", "dialog_id", "doc_id", "document_id", "thread_id", "session_id",
+)  # fmt: skip
+TIME = ("time", "date", "timestamp", "created_at", "datetime", "published", "tweet_created", "日期", "时间")
+SPLIT = ("split", "set", "fold", "partition", "subset")
+SPLIT_VALUES = frozenset(("train", "training", "dev", "valid", "validation", "val", "test", "testing", "eval"))
+HEADER = frozenset((*TEXT, *LABEL, *SCORE, *ID, *GROUP, *TIME, *SPLIT, *(n for pair in PAIRS for n in pair), *TOKENS))
+
+
+def folded(name: str) -> str:
+    """A name without case, blanks and joints: `Tweet Text`, `tweet_text` and `tweetText` are one."""
+    return re.sub(r"[\s_/-]+", "", name).lower()
+
+
+def named(names: list[str], known: tuple[str, ...], *, endings: bool = False) -> list[str]:
+    """The names of a file that are known ones, best first; with `endings` also `airline_sentiment` for `sentiment`."""
+    exact = [name for want in known for name in names if folded(name) == folded(want)]
+    nested = [
+        name for want in known for name in names if "." in name and folded(name.rpartition(".")[2]) == folded(want)
+    ]
+    ending = [
+        name
+        for want in known
+        for name in names
+        if endings and len(want) > 3 and re.search(rf"(^|[\s_.-]){re.escape(want)}$", name.lower())
+    ]
+    return list(dict.fromkeys((*exact, *nested, *ending)))

@@ -1,0 +1,134 @@
+"""What formats whose rows have named columns share: the options, and how they are filled in from a sample."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Self
+
+from tunesmith.core.errors import DataError, Place
+from tunesmith.core.format import Format, Match
+from tunesmith.prepare.formats._choosing import choose
+from tunesmith.prepare.formats._details import detail
+from tunesmith.prepare.formats._guess import Guess, listed
+from tunesmith.prepare.formats._options import Columns, Labelling, SpanRules, Tagging
+from tunesmith.prepare.formats._records import Record, RecordReader, value_of
+
+SAMPLED = 2000
+"""Records a guess is made from."""
+_SAME = {"valid": "dev", "validation": "dev", "val": "dev", "training": "train", "testing": "test"}
+
+
+class RecordFormat(Format):
+    """A format whose rows are records."""
+
+    columns: Columns = Columns()
+    """Which column holds what."""
+    labelling: Labelling = Labelling()
+    """How labels are written."""
+    tagging: Tagging = Tagging()
+    """How word tags are written."""
+    spans: SpanRules = SpanRules()
+    """How entity spans are written."""
+    several: bool | None = None
+    """Whether a row may have several labels."""
+    split: str | None = None
+    """Only the rows of this split (`train`, or several as `train+oos_train`); `file.csv#train` sets it."""
+
+    def filled(
+        self,
+        rows: Sequence[Record],
+        path: Path,
+        *,
+        notes: Sequence[str] = (),
+        has_names: bool = True,
+        also: dict[str, Any] | None = None,
+    ) -> Match:
+        """This format with everything that sampled records tell, and the fields of `also`.
+
+        Raises:
+            DataError: no task can be read from the rows.
+            ConfigError: a given column is not there.
+        """
+        guess = Guess(
+            path=path,
+            rows=rows,
+            task=self.task,
+            columns=self.columns,
+            labelling=self.labelling,
+            tagging=self.tagging,
+            spans=self.spans,
+            asked=self.task is not None,
+            has_names=has_names,
+            notes=list(notes),
+        )
+        if not rows:
+            raise guess.refusal("there is no row in it", code="TS-DATA-004", fix="give at least one labelled row.")
+        choose(guess)
+        detail(guess)
+        self._note_splits(guess)
+        task = guess.task or "text_classification"
+        update = {
+            "task": task,
+            "columns": guess.columns,
+            "labelling": guess.labelling,
+            "tagging": guess.tagging,
+            "spans": guess.spans,
+            "several": (guess.several or None) if self.several is None else self.several,
+        }
+        return Match(self.model_copy(update=update | (also or {})), task, tuple(guess.notes))
+
+    def reader(self, path: Path) -> RecordReader:
+        """What turns the records of a file into examples."""
+        return RecordReader(
+            path,
+            self.task or "text_classification",
+            columns=self.columns,
+            labelling=self.labelling,
+            tagging=self.tagging,
+            spans=self.spans,
+            several=bool(self.several),
+        )
+
+    def completed(self, path: Path, match: Match | None) -> Self:
+        """The format of a match of the same kind.
+
+        Raises:
+            DataError: there is none.
+        """
+        if match is None or not isinstance(match.format, type(self)):
+            raise not_this_format(path, self.kind())
+        return match.format
+
+    def chosen(self, record: Record) -> bool:
+        """Whether a record belongs to the wanted split."""
+        column = self.columns.split_column
+        if not self.split or not column:
+            return True
+        value = str(value_of(record, column)).strip().lower()
+        return any(value == part or _SAME.get(value, value) == _SAME.get(part, part) for part in self.split.split("+"))
+
+    def _note_splits(self, guess: Guess) -> None:
+        name = guess.columns.split_column
+        if not name or self.split:
+            return
+        parts = list(dict.fromkeys(guess.column(name).flat))
+        guess.notes.append(f"{name!r} names splits ({listed(parts)}): {guess.path.name}#{parts[0]} reads one of them")
+
+
+def not_this_format(path: Path, kind: str) -> DataError:
+    """The refusal of a file that is of another format than the one asked for."""
+    return DataError(
+        f"cannot be read as {kind}",
+        code="TS-DATA-007",
+        place=Place(file=str(path)),
+        fix="leave `format` out to have it detected, or correct it.",
+    )
+
+
+def empty_split(path: Path, split: str, present: Sequence[str]) -> DataError:
+    """The refusal of a split that no row belongs to."""
+    return DataError(
+        f"no row belongs to the split {split!r}",
+        code="TS-DATA-036",
+        place=Place(file=str(path)),
+        fix=f"the file has: {listed(present) or 'no splits'}.",
+    )
