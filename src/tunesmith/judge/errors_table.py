@@ -10,6 +10,8 @@ from tunesmith.core.prediction import Prediction, ScoredSpan
 from tunesmith.judge.metrics.spans import Pairing, pairings
 
 SHOWN, PER_LABEL = 120, 6
+_SHOWN_AS = {code: 0x2400 + code for code in range(32) if chr(code) not in "\t\n"} | {0x7F: 0x2421}
+_SHOWN_AS |= dict.fromkeys((*range(0x80, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A)), 0xFFFD)
 _EXCERPT, _BEFORE = 600, 160
 
 
@@ -113,7 +115,7 @@ def error_record(mistake: Mistake) -> dict[str, Any]:
     }
     if mistake.pairs:
         first, last = _window(prediction.text, mistake.pairs)
-        text = prediction.text
+        text = visible(prediction.text)
         return record | {
             "gold_pieces": _pieces(text, mistake.pairs, side="gold", window=(first, last)),
             "predicted_pieces": _pieces(text, mistake.pairs, side="predicted", window=(first, last)),
@@ -125,6 +127,14 @@ def error_record(mistake: Mistake) -> dict[str, Any]:
     return record
 
 
+def visible(text: str) -> str:
+    """The text with control characters and changes of reading direction made visible, character for character.
+
+    What a person reads in a report must be what stands in the file, and nothing in it may drive a terminal.
+    """
+    return text.translate(_SHOWN_AS)
+
+
 def _shown(value: object) -> list[str]:
     if isinstance(value, tuple):
         return [str(item) for item in value]
@@ -132,6 +142,7 @@ def _shown(value: object) -> list[str]:
 
 
 def _shortened(text: str) -> str:
+    text = visible(text)
     return text if len(text) <= _EXCERPT else f"{text[: _EXCERPT - 1]}…"
 
 

@@ -15,7 +15,7 @@ from tunesmith.judge.errors_table import error_record, worst_errors
 from tunesmith.judge.intervals import key_of
 from tunesmith.judge.metrics.spans import FATES
 from tunesmith.judge.stored import read_predictions
-from tunesmith.judge.truth import BASELINE_NAMES, METRIC_NAMES
+from tunesmith.judge.truth import BASELINE_NAMES, LEADS, METRIC_NAMES
 from tunesmith.web.loading import asset, page
 
 HEAT_LABELS = 24
@@ -24,7 +24,7 @@ SCATTER = 800
 
 
 def write_page(
-    report: Mapping[str, Any], predictions: Path, *, journal: Path, out: Path, audit: Mapping[str, Any] | None = None
+    report: Mapping[str, Any], predictions: Path, journal: Path, out: Path, *, audit: Mapping[str, Any] | None = None
 ) -> Path:
     """Write the page of a report and give its path.
 
@@ -41,6 +41,7 @@ def write_page(
     errors = [error_record(mistake) for mistake in mistakes]
     context = {
         "report": report,
+        "verdict": _verdict(report),
         "split": split,
         "split_name": report["headline_split"],
         "audit": audit_view(audit),
@@ -62,6 +63,13 @@ def write_audit_page(audit: Mapping[str, Any], out: Path, *, title: str) -> Path
         CannotCreateError: the page may not be written.
     """
     return _written(out, page("audit.html.j2", {"audit": audit_view(audit), "title": title} | _language()))
+
+
+def _verdict(report: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
+    """The headline in both languages, its first sentence apart from the facts."""
+    lead, lead_zh = LEADS[report["verdict"]]
+    english, chinese = str(report["headline"]), str(report["headline_zh"])
+    return {"en": (lead, english.removeprefix(lead).strip()), "zh": (lead_zh, chinese.removeprefix(lead_zh).strip())}
 
 
 def _language() -> dict[str, Any]:

@@ -14,6 +14,13 @@ METRIC_NAMES: Mapping[str, tuple[str, str]] = {
     "weighted_f1": ("weighted F1", "加权 F1"),
     "spearman": ("Spearman correlation", "Spearman 相关系数"),
 }
+LEADS: Mapping[Standing, tuple[str, str]] = {
+    "better": ("Better than its best baseline.", "优于最好的基线。"),
+    "unproven": ("NOT shown to be better than its best baseline.", "未能证明优于最好的基线。"),
+    "worse": ("NOT better than its best baseline.", "不优于最好的基线。"),
+    "alone": ("Not compared with any baseline.", "没有与任何基线比较。"),
+}
+"""How every headline begins."""
 BASELINE_NAMES: Mapping[str, tuple[str, str]] = {
     "all_outside": ("no entity anywhere", "不标任何实体"),
     "dictionary": ("a dictionary of the training entities", "训练集实体词典"),
@@ -46,27 +53,26 @@ def verdict(split: str, record: Mapping[str, Any]) -> Verdict:
     main = record["main_metric"]
     name, name_zh = METRIC_NAMES.get(main, (main, main))
     own = _number(record["metrics"][main])
+    facts = f"{name[0].upper()}{name[1:]} {own} on {split} ({record['n']:,} rows)"
+    facts_zh = f"{split}（{record['n']:,} 行）上{name_zh} {own}"
     rivals: Mapping[str, Any] = record["baselines"]
     if not rivals:
-        return Verdict(
-            "alone",
-            None,
-            f"{name} {own} on {split} ({record['n']:,} rows), with no baseline to compare with.",
-            f"{split} 上{name_zh} {own}（{record['n']:,} 行），没有可比较的基线。",
-        )
+        return _said("alone", None, f"{facts}.", f"{facts_zh}。")
     best = max(sorted(rivals), key=lambda rival: rivals[rival]["metrics"][main]["value"])
     test = rivals[best]["test"]
     against, against_zh = BASELINE_NAMES.get(best, (best, best))
     theirs = f"{rivals[best]['metrics'][main]['value']:.3f}"
     difference = f"{test['difference']:+.3f} [{test['low']:+.3f}, {test['high']:+.3f}]"
-    facts = f"{name} {own} on {split}, against {theirs} for {against}: difference {difference}, {_p(test['p_value'])}."
-    facts_zh = f"{split} 上{name_zh} {own}，{against_zh} {theirs}：相差 {difference}，{_p(test['p_value'])}。"
+    facts += f", against {theirs} for {against}: difference {difference}, {_p(test['p_value'])}."
+    facts_zh += f"，{against_zh}为 {theirs}；相差 {difference}，{_p(test['p_value'])}。"
     if test["low"] > 0 and test["p_value"] < 0.05:
-        return Verdict("better", best, f"Better than its best baseline. {facts}", f"优于最好的基线。{facts_zh}")
-    if test["difference"] > 0:
-        english = f"NOT shown to be better than its best baseline. {facts}"
-        return Verdict("unproven", best, english, f"未能证明优于最好的基线。{facts_zh}")
-    return Verdict("worse", best, f"NOT better than its best baseline. {facts}", f"不优于最好的基线。{facts_zh}")
+        return _said("better", best, facts, facts_zh)
+    return _said("unproven" if test["difference"] > 0 else "worse", best, facts, facts_zh)
+
+
+def _said(standing: Standing, baseline: str | None, facts: str, facts_zh: str) -> Verdict:
+    lead, lead_zh = LEADS[standing]
+    return Verdict(standing, baseline, f"{lead} {facts}", f"{lead_zh}{facts_zh}")
 
 
 def _number(metric: Mapping[str, float]) -> str:

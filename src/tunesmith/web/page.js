@@ -19,7 +19,7 @@ const Tunesmith = (() => {
   const announce = () => document.dispatchEvent(new CustomEvent("tunesmith:change"));
 
   const language = () => (root.lang.startsWith("zh") ? "zh" : "en");
-  const t = (key) => (texts[key] ? texts[key][language()] ?? texts[key].en : key);
+  const t = (key) => (texts[key] ? texts[key][language()] ?? texts[key].en : key.slice(key.indexOf(".") + 1));
   const fill = () => {
     for (const node of document.querySelectorAll("[data-t]")) node.textContent = t(node.dataset.t);
     for (const node of document.querySelectorAll("[data-t-label]")) node.setAttribute("aria-label", t(node.dataset.tLabel));

@@ -35,10 +35,10 @@ function standing(width) {
   const bounded = Math.min(...values) >= 0 && Math.max(...values) <= 1;
   return Plot.plot({
     width,
-    height: 34 + rows.length * 30,
+    height: 34 + rows.length * (narrow ? 44 : 30),
     marginLeft: narrow ? 8 : 225,
     marginRight: 52,
-    marginTop: narrow ? 14 : 4,
+    marginTop: narrow ? 12 : 4,
     marginBottom: 24,
     x: { domain: bounded ? [0, 1] : undefined, nice: !bounded, label: null, ticks: 5, grid: true },
     y: { label: null, domain: rows.map((row) => row.label), axis: narrow ? null : "left", tickSize: 0 },
@@ -46,7 +46,7 @@ function standing(width) {
       Plot.ruleY(rows, { y: "label", x1: "low", x2: "high", stroke: (row) => token(row.own ? "accent" : "line-strong"), strokeWidth: 5, strokeLinecap: "round", strokeOpacity: 0.45 }),
       Plot.dot(rows, { y: "label", x: "value", r: 5, fill: (row) => token(row.own ? "accent" : "muted") }),
       Plot.text(rows, { y: "label", x: "high", text: (row) => three(row.value), dx: 10, textAnchor: "start", fontWeight: (row) => (row.own ? 700 : 400), fill: token("ink") }),
-      narrow ? Plot.text(rows, { y: "label", frameAnchor: "left", text: "label", dy: -12, fill: token("muted") }) : null,
+      narrow ? Plot.text(rows, { y: "label", frameAnchor: "left", text: "label", dy: -15, fill: token("muted") }) : null,
     ],
   });
 }
@@ -100,9 +100,9 @@ function fates(width) {
 function confusion(width) {
   const { labels, cells } = charts.confusion;
   const shown = (label) => (label === "" ? t("chart.none") : label);
-  const longest = Math.min(150, 16 + 6.6 * Math.max(...labels.map((label) => d3.sum([...wrapped(shown(label), 22)], (c) => (c > "\u2e80" ? 1.7 : 1)))));
+  const longest = Math.min(170, 20 + 7.4 * Math.max(...labels.map((label) => d3.sum([...wrapped(shown(label), 22)], (c) => (c > "\u2e80" ? 1.7 : 1)))));
   const room = Math.max(width - longest - 8, labels.length * 15);
-  const cell = Math.min(56, room / labels.length);
+  const cell = Math.min(labels.length <= 8 ? 68 : 56, room / labels.length);
   const value = new Map(cells.map((entry) => [`${entry.gold}\u0000${entry.predicted}`, entry]));
   const grid = labels.flatMap((gold) => labels.map((predicted) => value.get(`${gold}\u0000${predicted}`) ?? { gold, predicted, count: 0, share: 0 }));
   const shade = d3.interpolateRgb(token("heat-low"), token("heat-high"));
@@ -163,7 +163,7 @@ function list() {
   for (const row of rows) row.node.hidden = !visible.has(row);
   const count = place("error-count");
   if (!count) return;
-  count.textContent = t("errors.count").replace("{shown}", visible.size).replace("{kept}", matching.length).replace("{wrong}", count.dataset.wrong);
+  count.textContent = t(charts.form === "scores" ? "errors.count_scores" : "errors.count").replace("{shown}", visible.size).replace("{kept}", matching.length).replace("{wrong}", count.dataset.wrong);
   place("error-none").hidden = matching.length > 0;
   place("error-more").hidden = matching.length <= filter.most;
 }
