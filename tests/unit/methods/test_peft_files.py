@@ -1,0 +1,220 @@
+"""Adapters go both ways between peft and us, with equal logits; what cannot be folded is refused by name."""
+
+import json
+import shutil
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch.testing import assert_close
+
+from tunesmith.core.errors import MissingInputError, ModelFileError
+from tunesmith.core.model import Model
+from tunesmith.core.rooms import TASKS
+from tunesmith.core.task import Task
+from tunesmith.methods._peft_files import CONFIG, WEIGHTS, read_adapter, write_adapter
+from tunesmith.methods.full import Full
+from tunesmith.methods.lora import Lora, LowRank
+from tunesmith.models.surgery import apply_method, merge
+
+LENGTHS = (7, 12, 3)
+
+
+@pytest.fixture
+def sequence_task() -> Task:
+    return TASKS.make({"kind": "text_classification", "labels": ["a", "b", "c"], "multi_label": False}, key="task")
+
+
+@pytest.fixture
+def wrapped(tiny_model: Callable[..., Model], sequence_task: Task) -> Model:
+    """A model under LoRA whose update is not zero."""
+    return stirred(tiny_model(sequence_task), Lora(rank=4, targets=["query", "value", "down"]))
+
+
+def stirred(model: Model, method: Lora) -> Model:
+    apply_method(model, method)
+    draw = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                parameter.add_(torch.randn(parameter.shape, generator=draw) * 0.2)
+    return model.eval()
+
+
+def padded(batch: Any) -> dict[str, torch.Tensor]:
+    """What transformers reads."""
+    longest = max(batch.lengths)
+    ids, mask = torch.zeros(len(batch.lengths), longest, dtype=torch.long), torch.zeros(len(batch.lengths), longest)
+    for row, part in enumerate(batch.input_ids.split(batch.lengths)):
+        ids[row, : len(part)] = part
+        mask[row, : len(part)] = 1
+    return {"input_ids": ids, "attention_mask": mask.long()}
+
+
+@pytest.fixture(scope="session")
+def peft() -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import peft
+    return peft
+
+
+def hub_model(folder: Path, *, tokens: bool = False) -> Any:
+    from transformers import AutoModelForSequenceClassification, AutoModelForTokenClassification
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
+    auto = AutoModelForTokenClassification if tokens else AutoModelForSequenceClassification
+    return auto.from_pretrained(folder, num_labels=3, dtype=torch.float32).eval()
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_peft_opens_our_adapter_with_equal_logits(
+    peft: Any, wrapped: Model, tiny_bert_folder: Path, tmp_path: Path, random_batch: Callable[..., Any]
+) -> None:
+    batch = random_batch(LENGTHS)
+    write_adapter(wrapped, Lora(rank=4), tmp_path, base=str(tiny_bert_folder), problem="single_label")
+    theirs = peft.PeftModel.from_pretrained(hub_model(tiny_bert_folder), tmp_path).eval()
+    assert_close(theirs(**padded(batch)).logits, wrapped(batch).logits, rtol=1e-5, atol=1e-5)
+    updated = [name for name, module in theirs.named_modules() if name.endswith("lora_A.default")]
+    assert len(updated) == 6
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_peft_opens_our_adapter_for_tokens(
+    peft: Any,
+    tiny_model: Callable[..., Model],
+    tiny_bert_folder: Path,
+    tmp_path: Path,
+    random_batch: Callable[..., Any],
+) -> None:
+    task = TASKS.make({"kind": "token_classification", "labels": ["X"]}, key="task")
+    model = stirred(tiny_model(task), Lora())
+    batch = random_batch(LENGTHS)
+    write_adapter(model, Lora(), tmp_path, base=str(tiny_bert_folder), problem="token")
+    theirs = peft.PeftModel.from_pretrained(hub_model(tiny_bert_folder, tokens=True), tmp_path).eval()
+    logits = theirs(**padded(batch)).logits[:, 0]
+    assert_close(logits, model(batch).logits, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("options", [{}, {"use_rslora": True, "target_modules": r".*layer.*\.dense"}], ids=str)
+def test_we_open_an_adapter_of_peft_with_equal_logits(
+    peft: Any,
+    options: dict[str, Any],
+    sequence_task: Task,
+    tiny_model: Callable[..., Model],
+    tiny_bert_folder: Path,
+    tmp_path: Path,
+    random_batch: Callable[..., Any],
+) -> None:
+    batch = random_batch(LENGTHS)
+    config = peft.LoraConfig(
+        **({"task_type": "SEQ_CLS", "r": 3, "lora_alpha": 7, "init_lora_weights": False, "lora_dropout": 0.1} | options)
+    )
+    torch.manual_seed(0)
+    theirs = peft.get_peft_model(hub_model(tiny_bert_folder), config).eval()
+    theirs.save_pretrained(tmp_path)
+    model = tiny_model(sequence_task, seed=3).eval()
+    read_adapter(model, tmp_path)
+    assert_close(model(batch).logits, theirs(**padded(batch)).logits, rtol=1e-5, atol=1e-5)
+
+
+def test_what_was_written_is_read_again(
+    wrapped: Model,
+    sequence_task: Task,
+    tiny_model: Callable[..., Model],
+    tmp_path: Path,
+    random_batch: Callable[..., Any],
+) -> None:
+    write_adapter(wrapped, Lora(rank=4), tmp_path, base="base", problem="single_label")
+    batch = random_batch(LENGTHS)
+    plain = tiny_model(sequence_task, seed=3).eval()
+    read_adapter(plain, tmp_path)
+    assert torch.equal(plain(batch).logits, wrapped(batch).logits)
+    prepared = tiny_model(sequence_task, seed=4).eval()
+    apply_method(prepared, Lora(rank=2))
+    read_adapter(prepared, tmp_path)
+    assert torch.equal(prepared(batch).logits, wrapped(batch).logits)
+    merge(prepared)
+    assert not any(isinstance(module, LowRank) for module in prepared.modules())
+
+
+def test_a_model_without_updates_has_no_adapter(
+    sequence_task: Task, tiny_model: Callable[..., Model], tmp_path: Path
+) -> None:
+    model = tiny_model(sequence_task)
+    apply_method(model, Full())
+    with pytest.raises(ModelFileError, match="no low-rank layer"):
+        write_adapter(model, Lora(), tmp_path, base="base", problem="single_label")
+
+
+@pytest.fixture
+def adapter(wrapped: Model, tmp_path: Path) -> Path:
+    write_adapter(wrapped, Lora(rank=4), tmp_path / "adapter", base="base", problem="single_label")
+    return tmp_path / "adapter"
+
+
+def test_a_missing_file_is_named(adapter: Path, wrapped: Model) -> None:
+    (adapter / WEIGHTS).unlink()
+    with pytest.raises(MissingInputError, match=WEIGHTS):
+        read_adapter(wrapped, adapter)
+
+
+@pytest.mark.parametrize(
+    "key, value",
+    [
+        ("peft_type", "ADALORA"),
+        ("use_dora", True),
+        ("bias", "all"),
+        ("init_lora_weights", "pissa"),
+        ("alpha_pattern", {"query": 3}),
+        ("r", "8"),
+        ("lora_alpha", 0),
+    ],
+)
+def test_what_cannot_be_folded_is_refused_at_its_key(adapter: Path, wrapped: Model, key: str, value: object) -> None:
+    config = json.loads((adapter / CONFIG).read_text("utf-8")) | {key: value}
+    (adapter / CONFIG).write_text(json.dumps(config), "utf-8")
+    with pytest.raises(ModelFileError) as caught:
+        read_adapter(wrapped, adapter)
+    assert caught.value.place is not None
+    assert caught.value.place.key == key
+
+
+def renamed(name: str) -> Callable[[dict[str, torch.Tensor]], dict[str, torch.Tensor]]:
+    return lambda tensors: {key.replace("layer.1", name): tensor for key, tensor in tensors.items()}
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (renamed("layer.7"), "not of a layer that this model has"),
+        (lambda t: {k: v for k, v in t.items() if "layer.0.attention.self.query.lora_B" not in k}, "half an update"),
+        (lambda t: {k: v for k, v in t.items() if "classifier" not in k}, "without its head"),
+        (lambda t: {k: v[:2] if "classifier" in k else v for k, v in t.items()}, "instead of"),
+        (lambda t: {k: v[:, :8] if "lora_A" in k else v for k, v in t.items()}, "instead of"),
+    ],
+)
+def test_tensors_of_another_model_are_refused_by_name(
+    adapter: Path, wrapped: Model, change: Callable[..., Any], message: str
+) -> None:
+    tensors = change(load_file(adapter / WEIGHTS))
+    shutil.rmtree(adapter / WEIGHTS, ignore_errors=True)
+    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, adapter / WEIGHTS)
+    before = {name: tensor.clone() for name, tensor in wrapped.state_dict().items()}
+    with pytest.raises(ModelFileError, match=message):
+        read_adapter(wrapped, adapter)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in wrapped.state_dict().items())
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"{", b'{"r": NaN}', b"\xff"])
+def test_a_damaged_configuration_is_refused(adapter: Path, wrapped: Model, content: bytes) -> None:
+    (adapter / CONFIG).write_bytes(content)
+    with pytest.raises(ModelFileError):
+        read_adapter(wrapped, adapter)
