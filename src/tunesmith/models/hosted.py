@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from tunesmith.core.batch import Batch
-from tunesmith.core.errors import ModelFileError, Place
+from tunesmith.core.errors import ConfigError, ModelFileError, Place
 from tunesmith.core.model import Backbone
 from tunesmith.models.config_file import cleaned
 from tunesmith.models.ragged import plan, to_rows
@@ -72,7 +72,11 @@ class HostedBackbone(Backbone):
         return words
 
     def forward(self, batch: Batch, *, embeddings: Tensor | None = None) -> Tensor:
-        """Hidden states of the last layer, [N, D]."""
+        """Hidden states of the last layer, [N, D].
+
+        Raises:
+            ConfigError: `gradient_checkpointing` is set and the encoder cannot recompute its layers.
+        """
         self._switch_checkpointing()
         layout = plan(batch.lengths, batch.input_ids.device)
         blocks, start = [], 0
@@ -98,6 +102,13 @@ class HostedBackbone(Backbone):
     def _switch_checkpointing(self) -> None:
         if self.gradient_checkpointing == self._checkpointing:
             return
+        if not self.encoder.supports_gradient_checkpointing:
+            raise ConfigError(
+                f"{self.base_class} cannot recompute its layers",
+                code="TS-MODEL-026",
+                place=Place(key="train.gradient_checkpointing"),
+                fix="set it to false, or choose another backbone.",
+            )
         verb = "enable" if self.gradient_checkpointing else "disable"
         # transformers renamed the pair: the new name where it exists, since the old one warns
         renamed, old = f"activation_checkpointing_{verb}", f"gradient_checkpointing_{verb}"

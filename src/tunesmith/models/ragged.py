@@ -17,6 +17,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 MAX_CHUNKS = 4
+_OVERHEAD = 2000
+"""What one more chunk costs, in elements of a padded score table."""
+_ROW = 64
+"""What one padded row costs in gathering and copying, in the same unit."""
+_MAX_BORDERS = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +84,34 @@ def _plan(lengths: tuple[int, ...], device: torch.device) -> Plan:
 
 
 def cut(descending: NDArray[np.int64]) -> list[slice]:
-    """At most `MAX_CHUNKS` neighbouring groups of near-equal count."""
-    count = len(descending)
-    step = -(-count // MAX_CHUNKS)
-    return [slice(start, min(start + step, count)) for start in range(0, count, step)]
+    """At most `MAX_CHUNKS` neighbouring groups that cost least: sum of b * L * (L + _ROW), scores and copies.
+
+    A group costs `_OVERHEAD` besides, which stands for the calls that every chunk makes. The best borders are found by
+    dynamic programming over the places where the length changes.
+    """
+    borders = [0, *(np.flatnonzero(np.diff(descending)) + 1).tolist(), len(descending)]
+    if len(borders) > _MAX_BORDERS:
+        borders = sorted({borders[index * (len(borders) - 1) // _MAX_BORDERS] for index in range(_MAX_BORDERS + 1)})
+    edges = np.asarray(borders)
+    longest = descending[np.minimum(edges, len(descending) - 1)][:, None]
+    area = (edges[None, :] - edges[:, None]) * longest * (longest + _ROW)
+    cost = np.where(edges[None, :] > edges[:, None], area + _OVERHEAD, np.iinfo(np.int64).max // 8)
+    best, came = cost[0], []
+    for _ in range(min(MAX_CHUNKS, len(borders) - 1) - 1):
+        through = best[:, None] + cost
+        came.append(np.where(through.min(0) < best, through.argmin(0), -1))
+        best = np.minimum(best, through.min(0))
+    return _walk_back(borders, came)
+
+
+def _walk_back(borders: list[int], came: list[NDArray[np.int64]]) -> list[slice]:
+    """The groups from the last border to the first; -1 says that one group fewer was no worse."""
+    groups, end = [], len(borders) - 1
+    for choice in reversed(came):
+        if choice[end] > 0:
+            groups.append(slice(borders[choice[end]], borders[end]))
+            end = int(choice[end])
+    return [slice(0, borders[end]), *reversed(groups)]
 
 
 class _ToChunks(torch.autograd.Function):

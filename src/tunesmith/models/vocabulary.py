@@ -43,6 +43,6 @@ class CompactEmbedding(Mergeable):
         (table,) = self.table
         weight = (table.weight.detach() * self.decay).to(self.weight)
         weight[self.used.to(weight.device)] = self.weight.detach()
-        full = nn.Embedding.from_pretrained(weight, freeze=False, padding_idx=table.padding_idx)
+        full = nn.Embedding(len(weight), weight.shape[1], padding_idx=table.padding_idx, _weight=weight)
         full.weight.requires_grad_(self.weight.requires_grad)
         return full
