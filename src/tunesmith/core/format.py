@@ -46,7 +46,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A format with everything filled in that the sample tells, the task its rows are for, and a note for each guess."""
+    """A format with everything filled in that the sample tells, the task of its rows, and a note for each guess."""
 
     format: "Format"
     task: TaskKind
@@ -79,6 +79,10 @@ class Format(Component):
         Raises:
             DataError: the first bad row at its line and column, unless `reject` takes it.
         """
+
+    def splits(self, path: Path) -> tuple[str, ...]:
+        """The splits that a file names itself (by a column, or by keys); each is read as `path#split`."""
+        return ()
 
     def options(self) -> dict[str, Any]:
         """The fields that differ from their defaults as flat keys, as a configuration writes them."""

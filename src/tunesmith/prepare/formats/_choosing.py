@@ -16,6 +16,7 @@ def choose(guess: Guess) -> None:
         ConfigError: a given column is not there.
     """
     guess.require_known()
+    _require_no_questions(guess)
     _about_rows(guess)
     if guess.task in (None, "token_classification"):
         _entities(guess)
@@ -147,13 +148,17 @@ def _text(guess: Guess) -> None:
         raise _no_text(guess, others)
 
 
-def _no_text(guess: Guess, others: list[str]) -> DataError:
-    if {"paragraphs", "qas", "answers"} & guess.stats.keys():
-        return guess.refusal(
+def _require_no_questions(guess: Guess) -> None:
+    """Question answering has texts and strings like labels, and would be read as something else."""
+    if {"paragraphs", "qas", "answers"} & guess.stats.keys() and not guess.columns.label:
+        raise guess.refusal(
             "this looks like question answering, which no task of this version reads",
             code="TS-DATA-008",
             fix="give rows with a text and a label, entities or a second text.",
         )
+
+
+def _no_text(guess: Guess, others: list[str]) -> DataError:
     nested = [name for name, c in guess.stats.items() if c.present and isinstance(c.present[0], list | dict)]
     hint = f"candidates: {listed(others)}. " if others else ""
     deeper = f"{listed(nested)} hold lists or objects: write one row for each text. " if nested and not others else ""

@@ -3,7 +3,6 @@
 import difflib
 import re
 from collections.abc import Mapping
-from typing import Any
 
 from tunesmith.prepare.formats._faults import SKIP, RowFault, check_characters
 from tunesmith.prepare.formats._options import Labelling

@@ -1,20 +1,53 @@
 """What formats whose rows have named columns share: the options, and how they are filled in from a sample."""
 
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
 
 from tunesmith.core.errors import DataError, Place
-from tunesmith.core.format import Format, Match
+from tunesmith.core.example import Example
+from tunesmith.core.format import Format, Match, Reject
 from tunesmith.prepare.formats._choosing import choose
 from tunesmith.prepare.formats._details import detail
+from tunesmith.prepare.formats._faults import RowFault, refuse
 from tunesmith.prepare.formats._guess import Guess, listed
 from tunesmith.prepare.formats._options import Columns, Labelling, SpanRules, Tagging
 from tunesmith.prepare.formats._records import Record, RecordReader, value_of
+from tunesmith.prepare.text_files import sample_of
 
 SAMPLED = 2000
 """Records a guess is made from."""
 _SAME = {"valid": "dev", "validation": "dev", "val": "dev", "training": "train", "testing": "test"}
+
+
+class RawRow(ABC):
+    """A row as it stands in a file, not yet understood."""
+
+    __slots__ = ()
+    line: int
+    """The line it begins on, from 1."""
+
+    @property
+    def spot(self) -> str:
+        """What tells rows on one line apart."""
+        return ""
+
+    @abstractmethod
+    def record(self) -> Record:
+        """Its named columns.
+
+        Raises:
+            RowFault: it cannot be taken apart.
+        """
+
+    @abstractmethod
+    def place(self, fault: RowFault) -> tuple[int, int | None]:
+        """The line and column of a fault."""
+
+    @abstractmethod
+    def text(self) -> str:
+        """The row as it stands in the file."""
 
 
 class RecordFormat(Format):
@@ -32,6 +65,70 @@ class RecordFormat(Format):
     """Whether a row may have several labels."""
     split: str | None = None
     """Only the rows of this split (`train`, or several as `train+oos_train`); `file.csv#train` sets it."""
+
+    @abstractmethod
+    def rows(self, path: Path) -> Iterator[RawRow]:
+        """The rows of a file that belong to the wanted part of a document."""
+
+    @property
+    @abstractmethod
+    def ready(self) -> bool:
+        """Whether every field that `rows` needs is filled in."""
+
+    def read(self, path: Path, *, reject: Reject | None = None) -> Iterator[Example]:
+        """One example a row. A format with open fields looks at the file first."""
+        if not self.ready:
+            yield from self._completed(path).read(path, reject=reject)
+            return
+        reader = self.reader(path)
+        wanted, found = bool(self.split and self.columns.split_column), False
+        present: dict[str, None] = {}
+        for row in self.rows(path):
+            try:
+                record = row.record()
+                if wanted:
+                    present[self._split_of(record)] = None
+                    if not self._chosen(record):
+                        continue
+                found = True
+                example = reader.example(record, row.line, spot=row.spot)
+            except RowFault as fault:
+                refuse(fault.located(path, *row.place(fault)), row.text(), reject)
+                continue
+            yield example
+        if wanted and not found:
+            raise empty_split(path, self.split or "", list(present))
+
+    def splits(self, path: Path) -> tuple[str, ...]:
+        """The values of the column that names splits."""
+        if self.columns.split_column is None:
+            return ()
+        found: dict[str, None] = {}
+        for row in self.rows(path):
+            try:
+                found[self._split_of(row.record())] = None
+            except RowFault:
+                continue
+        return tuple(name for name in found if name)
+
+    def sampled(self, rows: Iterator[RawRow], path: Path) -> list[Record]:
+        """The records of sound rows, those of the wanted split where there is one.
+
+        Raises:
+            DataError: no row is sound; it is the fault of the first.
+        """
+        records: list[Record] = []
+        first: DataError | None = None
+        for row in rows:
+            try:
+                records.append(row.record())
+            except RowFault as fault:
+                first = first or fault.located(path, *row.place(fault))
+            if len(records) >= SAMPLED:
+                break
+        if not records and first is not None:
+            raise first
+        return [record for record in records if self._chosen(record)] or records
 
     def filled(
         self,
@@ -88,22 +185,21 @@ class RecordFormat(Format):
             several=bool(self.several),
         )
 
-    def completed(self, path: Path, match: Match | None) -> Self:
-        """The format of a match of the same kind.
-
-        Raises:
-            DataError: there is none.
-        """
+    def _completed(self, path: Path) -> Self:
+        match = self.sniff(sample_of(path))
         if match is None or not isinstance(match.format, type(self)):
             raise not_this_format(path, self.kind())
         return match.format
 
-    def chosen(self, record: Record) -> bool:
+    def _split_of(self, record: Record) -> str:
+        return str(value_of(record, self.columns.split_column or "") or "").strip()
+
+    def _chosen(self, record: Record) -> bool:
         """Whether a record belongs to the wanted split."""
         column = self.columns.split_column
         if not self.split or not column:
             return True
-        value = str(value_of(record, column)).strip().lower()
+        value = self._split_of(record).lower()
         return any(value == part or _SAME.get(value, value) == _SAME.get(part, part) for part in self.split.split("+"))
 
     def _note_splits(self, guess: Guess) -> None:

@@ -1,17 +1,17 @@
 """Delimited text: CSV, TSV and their relatives, with or without a header, with or without quotes."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from tunesmith.core.example import Example
-from tunesmith.core.format import Match, Reject, Sample
+from tunesmith.core.format import Match, Sample
 from tunesmith.prepare.formats._csv_dialect import guess_dialect, has_header
 from tunesmith.prepare.formats._csv_rows import Dialect, Row, place_of, rows_of
-from tunesmith.prepare.formats._faults import SKIP, RowFault, refuse
-from tunesmith.prepare.formats._record_format import SAMPLED, RecordFormat, empty_split
-from tunesmith.prepare.formats._records import Record, value_of
-from tunesmith.prepare.text_files import lines_of, sample_of
+from tunesmith.prepare.formats._faults import SKIP, RowFault
+from tunesmith.prepare.formats._record_format import SAMPLED, RawRow, RecordFormat
+from tunesmith.prepare.formats._records import Record
+from tunesmith.prepare.text_files import lines_of
 
 
 class Csv(RecordFormat):
@@ -49,76 +49,66 @@ class Csv(RecordFormat):
         names = _names(rows[0], header=header, path=sample.path)
         if self.header is None:
             notes.append(f"the first row is {'a header' if header else 'data: columns are 1, 2, 3, ...'}")
-        width = len(names)
-        records: list[Record] = [
-            dict(zip(names, row.fields, strict=True)) for row in rows[header:] if len(row.fields) == width
-        ]
+        found = (_CsvRow(row, names, dialect) for row in rows[header:] if len(row.fields) == len(names))
+        also = {
+            "encoding": sample.encoding,
+            "delimiter": dialect.delimiter,
+            "quoting": dialect.quoting,
+            "header": header,
+        }
         return self.filled(
-            self._sampled(records),
+            self.sampled(found, sample.path),
             sample.path,
             notes=(*sample.notes, *notes),
             has_names=header,
-            also={
-                "encoding": sample.encoding,
-                "delimiter": dialect.delimiter,
-                "quoting": dialect.quoting,
-                "header": header,
-            },
+            also=also,
         )
 
-    def _sampled(self, records: list[Record]) -> list[Record]:
-        """The rows of the wanted split, if their column is known already."""
-        chosen = [record for record in records if self.chosen(record)]
-        return chosen or records
+    @property
+    def ready(self) -> bool:
+        """Whether dialect and task are known."""
+        return None not in (self.encoding, self.delimiter, self.quoting, self.header, self.task)
 
-    def read(self, path: Path, *, reject: Reject | None = None) -> Iterator[Example]:
-        """One example a row."""
-        if None in (self.encoding, self.delimiter, self.quoting, self.header):
-            yield from self.completed(path, self.sniff(sample_of(path, encoding=self.encoding))).read(
-                path, reject=reject
-            )
-            return
+    def rows(self, path: Path) -> Iterator[RawRow]:
+        """Every row below the header."""
         dialect = Dialect(self.delimiter or ",", bool(self.quoting))
-        rows = rows_of(lines_of(path, self.encoding or "utf-8-sig"), dialect)
-        first = next(rows, None)
-        if first is None:
-            return
-        names = _names(first, header=bool(self.header), path=path)
-        if not self.header:
-            rows = _again(first, rows)
-        yield from self._examples(rows, names, path, dialect, reject)
-
-    def _examples(
-        self, rows: Iterator[Row], names: Sequence[str], path: Path, dialect: Dialect, reject: Reject | None
-    ) -> Iterator[Example]:
-        reader, width = self.reader(path), len(names)
-        found = False
-        splits: dict[str, None] = {}
-        for row in rows:
-            try:
-                if row.fault is not None:
-                    raise row.fault
-                if len(row.fields) != width:
-                    raise _ragged(row, width, dialect)
-                record = dict(zip(names, row.fields, strict=True))
-                if self.split:
-                    splits[str(value_of(record, self.columns.split_column or ""))] = None
-                    if not self.chosen(record):
-                        continue
-                    found = True
-                example = reader.example(record, row.line)
-            except RowFault as fault:
-                line, column = _place(row, fault, names, dialect)
-                refuse(fault.located(path, line, column), "".join(row.raw), reject)
-                continue
-            yield example
-        if self.split and not found:
-            raise empty_split(path, self.split, list(splits))
+        names: list[str] | None = None
+        for row in rows_of(lines_of(path, self.encoding or "utf-8-sig"), dialect):
+            if names is None:
+                names = _names(row, header=bool(self.header), path=path)
+                if self.header:
+                    continue
+            yield _CsvRow(row, names, dialect)
 
 
-def _again(first: Row, rows: Iterator[Row]) -> Iterator[Row]:
-    yield first
-    yield from rows
+@dataclass(slots=True)
+class _CsvRow(RawRow):
+    row: Row
+    names: Sequence[str]
+    dialect: Dialect
+
+    @property
+    def line(self) -> int:  # type: ignore[override]
+        return self.row.line
+
+    def record(self) -> Record:
+        if self.row.fault is not None:
+            raise self.row.fault
+        if len(self.row.fields) != len(self.names):
+            raise _ragged(self.row, len(self.names), self.dialect)
+        return dict(zip(self.names, self.row.fields, strict=True))
+
+    def place(self, fault: RowFault) -> tuple[int, int | None]:
+        if self.row.fault is not None:
+            return self.row.line, fault.offset + 1
+        if fault.code == "TS-DATA-010":
+            return place_of(self.row, fault.offset, self.dialect)
+        if fault.key in self.names:
+            return place_of(self.row, self.names.index(fault.key), self.dialect)
+        return self.row.line, 1
+
+    def text(self) -> str:
+        return "".join(self.row.raw)
 
 
 def _names(row: Row, *, header: bool, path: Path) -> list[str]:
@@ -149,13 +139,3 @@ def _ragged(row: Row, width: int, dialect: Dialect) -> RowFault:
         fix=f"{quotes}, {SKIP}.",
         offset=min(has, width),
     )
-
-
-def _place(row: Row, fault: RowFault, names: Sequence[str], dialect: Dialect) -> tuple[int, int]:
-    if row.fault is not None:
-        return row.line, fault.offset + 1
-    if fault.code == "TS-DATA-010":
-        return place_of(row, fault.offset, dialect)
-    if fault.key in names:
-        return place_of(row, names.index(fault.key), dialect)
-    return row.line, 1
