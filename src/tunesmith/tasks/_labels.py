@@ -29,6 +29,11 @@ def inventory(examples: Iterable[Example], *, given: Sequence[str] | None, sever
         DataError: at the first row whose gold does not fit; no gold at all; one class only.
         ConfigError: the given list names a label twice.
     """
+    if given is not None and len(set(given)) < len(given):
+        twice = next(label for label in given if given.count(label) > 1)
+        raise ConfigError(
+            f"{twice!r} is named twice", code="TS-TASK-026", place=Place(key="task.labels"), fix="name it once."
+        )
     counts: Counter[str] = Counter()
     total, sets = 0, False
     known = frozenset(given or ())
@@ -122,11 +127,6 @@ def resolved(weights: ClassWeights, found: Inventory) -> ClassWeights:
 
 
 def _check(labels: Sequence[str], total: int, *, several: bool) -> None:
-    if len(set(labels)) < len(labels):
-        twice = next(label for label in labels if labels.count(label) > 1)
-        raise ConfigError(
-            f"{twice!r} is named twice", code="TS-TASK-026", place=Place(key="task.labels"), fix="name it once."
-        )
     if total == 0:
         raise DataError("no training row carries a label", code="TS-TASK-024", fix="label some rows to learn from.")
     if len(labels) < (1 if several else 2):
