@@ -45,6 +45,9 @@ class Ledger:
             for position, (_, row) in enumerate(self._block)
             for column, value in row.items()
         ]
+        if not entries:  # rows that add nothing, as when a model is compared with itself
+            self._block.clear()
+            return
         self._make_room()
         rows, places, values = zip(*entries, strict=True)
         shape = (len(self._exact), len(self._block))

@@ -45,7 +45,6 @@ def metrics(counts: Counts) -> dict[str, Floats]:
         "macro_f1": macro_f1(hit, said, gold),
         "subset_accuracy": ratio(counts.total("exact"), counts.total("rows")),
     }
-    ranked = counts.total("ranked")
-    if np.any(ranked):
-        found["ranking_average_precision"] = ratio(counts.total("ranking"), ranked)
+    if ("ranked", "") in counts.columns:
+        found["ranking_average_precision"] = ratio(counts.total("ranking"), counts.total("ranked"))
     return found
