@@ -48,6 +48,12 @@ def test_every_label_occurs_in_train_first() -> None:
     assert len(made.dev) + len(made.test) >= 38
 
 
+def test_a_small_train_still_knows_every_label() -> None:
+    golds = [f"label {n // 2}" for n in range(60)]
+    made = taken([row(n, gold) for n, gold in enumerate(golds)], dev=0.4, test=0.4)
+    assert set(labels_in(made.train)) == set(golds)
+
+
 def test_entities_are_stratified_by_the_types_a_row_shows() -> None:
     def spans(n: int) -> tuple[Span, ...]:
         return tuple(Span(0, 4, kind) for kind, every in (("PER", 2), ("LAW", 25)) if n % every == 0)
