@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from tunesmith.models.dropout import Dropout, byte_threshold, dropout, draw_mask
+from tunesmith.models.dropout import Dropout, byte_threshold, draw_mask, dropout
 
 CPU = torch.device("cpu")
 
