@@ -40,6 +40,10 @@ class Finding:
         options = {name: value for name, value in self.format.options().items() if name not in own}
         return {"format": self.format.kind()} | options
 
+    def splits(self) -> tuple[str, ...]:
+        """The splits that the file names itself; `divided` says how one is asked for."""
+        return self.format.splits(self.path)
+
     def as_record(self) -> dict[str, Any]:
         """A JSON-ready object."""
         options = {"format": self.format.kind()} | self.format.options()
@@ -237,7 +241,7 @@ def _unknown(name: str, known: list[str], where: str) -> ConfigError:
     )
 
 
-def _label_names(names: Any, path: Path) -> Any:
+def _label_names(names: object, path: Path) -> object:
     """A list as it is; the name of a file (beside the data, or where the command runs) as the names in it."""
     if not isinstance(names, str):
         return names

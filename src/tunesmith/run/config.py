@@ -17,6 +17,7 @@ from tunesmith.core.method import Method
 from tunesmith.core.regularizer import Regularizer
 from tunesmith.core.rooms import METHODS, REGULARIZERS, TASKS
 from tunesmith.core.task import Task
+from tunesmith.prepare.reading import divided
 from tunesmith.tune.settings import TrainSettings
 
 
@@ -192,7 +193,7 @@ def require_files(config: RunConfig) -> None:
     """
     named = {"train": config.data.train, "dev": config.data.dev, "test": config.data.test}
     for key, name in named.items():
-        if name is not None and not config.path(name).exists():
+        if name is not None and not divided(config.path(name))[0].exists():
             raise MissingInputError(
                 f"there is no file or folder {config.path(name)}",
                 code="TS-RUN-002",

@@ -87,7 +87,7 @@ def listed(items: Sequence[str]) -> str:
     return ", ".join(items[:SHOWN]) + more
 
 
-def _walk(row: Record, name: str) -> Any:
+def _walk(row: Record, name: str) -> Any:  # noqa: ANN401 - what JSON holds
     value: Any = row
     for part in name.split("."):
         value = value.get(part) if isinstance(value, Mapping) else None

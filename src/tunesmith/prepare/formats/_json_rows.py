@@ -7,7 +7,7 @@ from tunesmith.core.strict_json import JsonFault, parse
 from tunesmith.prepare.formats._faults import SKIP, RowFault
 
 
-def parsed(text: str) -> Any:
+def parsed(text: str) -> Any:  # noqa: ANN401 - what JSON holds
     """The value of one JSON text.
 
     Raises:

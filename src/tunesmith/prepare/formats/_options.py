@@ -3,7 +3,7 @@
 Each group is one field of a format; in a configuration their keys stand side by side in `[data]`.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -11,13 +11,13 @@ Scheme = Literal["IOB1", "IOB2", "BIOES", "BMES", "plain"]
 """How tags mark entities. `plain` is the label alone: neighbours with the same label are one entity."""
 
 
-def _names(value: Any) -> Any:
+def _names(value: object) -> object:
     if isinstance(value, str | int) and not isinstance(value, bool):
         value = (value,)
     return tuple(str(item) for item in value) if isinstance(value, list | tuple) else value
 
 
-def _name(value: Any) -> Any:
+def _name(value: object) -> object:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 

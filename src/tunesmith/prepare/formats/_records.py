@@ -17,7 +17,7 @@ from tunesmith.prepare.formats._times import iso_time
 Record = Mapping[str, Any]
 
 
-def value_of(record: Record, name: str) -> Any:
+def value_of(record: Record, name: str) -> Any:  # noqa: ANN401 - any cell
     """The value of a column, through objects where the name has dots; None where it is absent."""
     if name in record:
         return record[name]
@@ -134,6 +134,9 @@ class RecordReader:
 
     def _tagged(self, record: Record, name: str) -> tuple[str, tuple[tuple[int, int], ...], Gold | None]:
         tokens = _cut(value_of(record, name), name)
+        if not tokens:
+            fix = f"fill it in, delete the row, {SKIP}."
+            raise RowFault("the text is empty", code="TS-DATA-015", fix=fix, key=name)
         for index, token in enumerate(tokens):
             check_text(token, name, what=f"token {index + 1}")
         text, words = joined(tokens, self._tagging)

@@ -1,4 +1,4 @@
-"""A folder of parallel files: line i of `seq.in` has its tags in line i of `seq.out`, its label in line i of `label`."""
+"""A folder of parallel files: line i of `seq.in` has its tags in line i of `seq.out`, its label in `label`."""
 
 from collections.abc import Iterator
 from itertools import islice
