@@ -80,8 +80,8 @@ class Training:
             notes=notes,
         )
 
-    def step(self) -> Stepped:
-        """One update from the next accumulation group.
+    def step(self, *, rate: float | None = None) -> Stepped:
+        """One update from the next accumulation group, at the rate of the schedule unless another is given.
 
         Raises:
             NumericsError: loss or gradient are not finite. Weights, moments and progress are as they were.
@@ -95,7 +95,7 @@ class Training:
         norm = optimizer.gradient_norm()
         if not math.isfinite(norm):
             raise gradient_error(batches, progress.step, optimizer.faulty())
-        rate = self.rate()
+        rate = self.rate() if rate is None else rate
         optimizer.step(rate, shrink=clip_factor(norm, self.settings.clip))
         progress.unseen_decay *= 1 - rate * self._words_decay
         self._advance(found.tokens, time.perf_counter() - begin)
