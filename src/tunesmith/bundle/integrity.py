@@ -27,14 +27,7 @@ def check(folder: Path) -> Manifest:
         MissingInputError: no bundle is here.
         ModelFileError: a file is missing, extra, linked, of another size or changed; the place names it.
     """
-    if not (folder / MANIFEST).is_file() or (folder / MANIFEST).is_symlink():
-        raise MissingInputError(
-            "there is no bundle here: it has no bundle.json of its own",
-            code="TS-BUNDLE-001",
-            place=Place(file=str(folder)),
-            fix="give the folder that training wrote, for example runs/NAME/bundle.",
-        )
-    manifest = _manifest(folder)
+    manifest = read_manifest(folder)
     _check_listing(folder)
     for name in CONTENTS:
         record = manifest.files[name]
@@ -45,6 +38,23 @@ def check(folder: Path) -> Manifest:
         if digest(folder / name) != manifest.files[name].sha256:
             raise _refusal(folder / name, "was changed after the bundle was written", "TS-BUNDLE-007")
     return manifest
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """What `bundle.json` says, its seal verified and nothing else looked at.
+
+    Raises:
+        MissingInputError: no bundle is here.
+        ModelFileError: `bundle.json` was changed or is no manifest.
+    """
+    if not (folder / MANIFEST).is_file() or (folder / MANIFEST).is_symlink():
+        raise MissingInputError(
+            "there is no bundle here: it has no bundle.json of its own",
+            code="TS-BUNDLE-001",
+            place=Place(file=str(folder)),
+            fix="give the folder that training wrote, for example runs/NAME/bundle.",
+        )
+    return _manifest(folder)
 
 
 def read_bytes(path: Path) -> bytes:

@@ -92,6 +92,15 @@ class Predictor:
             DataError: an example is blank, or not what the task reads.
         """
         bundle = self.bundle
+        if not reads_pairs(bundle.task):
+            for example in examples:
+                if example.pair is not None:
+                    raise DataError(
+                        "a second text was given and the task reads one",
+                        code="TS-BUNDLE-021",
+                        place=Place(file=example.source.file, line=example.source.line),
+                        fix="leave the second text out.",
+                    )
         return answered(
             bundle.model, bundle.task, examples, tokenizer=bundle.tokenizer, batch_tokens=self._batch_tokens
         )
@@ -116,6 +125,11 @@ def answered(
     windows = task.encode(examples, tokenizer)
     logits = [tensor for _, tensor in logits_of(model, windows, batch_tokens=batch_tokens)]
     return Answered(task.decode(examples, windows, logits, head=model.head), windows, logits)
+
+
+def reads_pairs(task: Task) -> bool:
+    """Whether the task compares two texts."""
+    return task.kind() == "pair_matching"
 
 
 def as_example(given: Input, line: int) -> Example:

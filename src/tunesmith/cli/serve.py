@@ -1,0 +1,55 @@
+"""`tunesmith serve`: the bundle behind HTTP, with a playground, until it is asked to stop."""
+
+from pathlib import Path
+
+import typer
+
+
+def serve(
+    bundle: Path = typer.Argument(..., help="The bundle that training wrote.", metavar="BUNDLE"),
+    host: str = typer.Option("127.0.0.1", "--host", help="Address to listen on; beyond loopback needs a key."),
+    port: int = typer.Option(8000, "--port", min=0, max=65535, help="Port; 0 takes a free one."),
+    allow_host: list[str] = typer.Option([], "--allow-host", help="A name the Host header may carry."),
+    insecure: bool = typer.Option(False, "--insecure", help="Listen beyond loopback without a key."),
+    max_items: int = typer.Option(64, "--max-items", min=1, help="Texts in one request."),
+    max_characters: int = typer.Option(20_000, "--max-characters", min=1, help="Characters of one text."),
+    max_body_bytes: int = typer.Option(1 << 20, "--max-body-bytes", min=64, help="Bytes of one request."),
+    queue_items: int = typer.Option(256, "--queue-items", min=1, help="Texts that may wait before 503."),
+    queue_seconds: float = typer.Option(0.5, "--queue-seconds", min=0.01, help="Estimated wait before 503."),
+    drain_seconds: float = typer.Option(1.0, "--drain-seconds", min=0.0, help="Answer on for so long after SIGTERM."),
+    as_json: bool = typer.Option(False, "--json", help="Errors as JSON; the log is JSON lines in any case."),
+) -> None:
+    """Serve a bundle over HTTP, with a playground at /.
+
+    The log goes to standard output: one JSON line a request, never its text. API keys come from the environment:
+    TUNESMITH_API_KEYS, separated by commas. SIGTERM or Ctrl-C finishes what was begun and exits with 0.
+    """
+    import os
+    import sys
+
+    from tunesmith.cli.output import err
+    from tunesmith.serve.running import Running
+    from tunesmith.serve.running import serve as served
+    from tunesmith.serve.settings import ServeSettings
+
+    def started(running: Running) -> None:
+        err.print(f"[bold]{running.service.name}[/] at [link={running.url}]{running.url}[/link]", highlight=False)
+        err.print(f"[dim]try[/]   open {running.url} in a browser, or", highlight=False)
+        header, body = "-H 'Content-Type: application/json'", '-d \'{"text": "..."}\''
+        err.print(f"      curl {running.url}/v1/predict {header} {body}", highlight=False, soft_wrap=True)
+        err.print("[dim]stop  Ctrl-C[/]", highlight=False)
+
+    settings = ServeSettings(
+        host=host,
+        port=port,
+        allowed_hosts=tuple(allow_host),
+        insecure=insecure,
+        max_items=max_items,
+        max_characters=max_characters,
+        max_body_bytes=max_body_bytes,
+        queue_items=queue_items,
+        queue_seconds=queue_seconds,
+        drain_seconds=drain_seconds,
+    )
+    keys = os.environ.get("TUNESMITH_API_KEYS", "").split(",")
+    served(bundle, settings, keys=keys, log=sys.stdout, started=started)

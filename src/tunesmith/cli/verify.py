@@ -1,0 +1,29 @@
+"""`tunesmith verify`: every byte of a bundle, and the golden rows recomputed in this fresh process."""
+
+from pathlib import Path
+
+import typer
+
+from tunesmith.cli.output import emit, out
+
+
+def verify(
+    bundle: Path = typer.Argument(..., help="The bundle that training wrote.", metavar="BUNDLE"),
+    as_json: bool = typer.Option(False, "--json", help="Print one JSON object."),
+) -> None:
+    """Recompute every digest and every golden row of a bundle.
+
+    Exit code 65 names the file that was changed, or the row that is no longer answered as it was.
+    """
+    from tunesmith.bundle.verify import verify as checked
+
+    found = checked(bundle)
+    if as_json:
+        emit(found.as_record())
+        return
+    out.print(f"[green]ok[/] {found.name}  [dim]{found.sha256}[/]", highlight=False)
+    out.print(
+        f"   {found.files} files are to the byte what was written, {found.golden_rows} golden rows are answered "
+        f"as they were, {found.seconds:.2f} s",
+        highlight=False,
+    )

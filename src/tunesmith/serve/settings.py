@@ -1,0 +1,40 @@
+"""Every limit of the service in one place, with what it protects. All of them are flags of `tunesmith serve`."""
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class ServeSettings(BaseModel):
+    """Limits of one service. Sizes in bytes or code points, times in seconds."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
+
+    host: str = "127.0.0.1"
+    """The address to listen on. Anything but loopback asks for an API key, or for `insecure`."""
+    port: int = Field(default=8000, ge=0, le=65535)
+    """0 takes a free one."""
+    allowed_hosts: tuple[str, ...] = ()
+    """Names the Host header may carry beside loopback ones and `host`."""
+    insecure: bool = False
+    """Listen beyond loopback without a key: whoever reaches the port may use the model."""
+    max_body_bytes: int = Field(default=1 << 20, ge=64)
+    """A larger body is answered 413 before it is read to the end."""
+    max_items: int = Field(default=64, ge=1)
+    """Texts in one request."""
+    max_characters: int = Field(default=20_000, ge=1)
+    """Of one item, text and pair together: cut before tokenising would not bound the work, refusing does."""
+    max_request_characters: int = Field(default=200_000, ge=1)
+    """Of all items of a request."""
+    body_seconds: float = Field(default=10.0, gt=0)
+    """How long a body may take to arrive, else 408."""
+    batch_items: int = Field(default=32, ge=1)
+    """Texts that go through the model together."""
+    batch_tokens: int = Field(default=4096, ge=1)
+    """Tokens of one forward pass."""
+    queue_items: int = Field(default=256, ge=1)
+    """Texts that may wait. Beyond it: 503 with Retry-After."""
+    queue_seconds: float = Field(default=0.5, gt=0)
+    """Estimated wait beyond which a request is answered 503 at once instead of 200 too late."""
+    drain_seconds: float = Field(default=1.0, ge=0)
+    """After SIGTERM: answer on, with readiness 503 and `Connection: close`, so that nobody is cut off."""
+    stop_seconds: float = Field(default=20.0, gt=0)
+    """After draining: how long requests in flight may still take."""

@@ -1,0 +1,107 @@
+"""What `/v1/predict` reads and writes. The same models parse a request and describe it in `/openapi.json`."""
+
+import json
+from typing import Any, Final
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from tunesmith.bundle.answers import answer_of
+from tunesmith.core.example import Example, Source
+from tunesmith.core.prediction import Prediction
+from tunesmith.core.strict_json import JsonFault, parse
+from tunesmith.serve.problem import Problem
+from tunesmith.serve.settings import ServeSettings
+
+MAX_DEPTH: Final = 16
+_SHOWN_PATH: Final = 80
+_SHOWN_ERRORS: Final = 10
+
+
+class Item(BaseModel):
+    """One text, with its pair where the task compares two."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    text: str = Field(description="The text to read.")
+    pair: str | None = Field(default=None, description="The second text, for tasks that compare two.")
+
+
+class PredictRequest(BaseModel):
+    """One item inline (`text`, perhaps `pair`), or many under `items`; never both."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    text: str | None = Field(default=None, description="The text to read.")
+    pair: str | None = Field(default=None, description="The second text, for tasks that compare two.")
+    items: list[Item] | None = Field(default=None, description="Many texts, answered in this order.")
+
+    @model_validator(mode="after")
+    def _one_or_many(self) -> "PredictRequest":
+        if (self.text is None) == (self.items is None) or (self.items is not None and self.pair is not None):
+            raise ValueError("give either text (and pair) or items")
+        return self
+
+
+def read_request(body: bytes, settings: ServeSettings) -> tuple[list[Example], bool]:
+    """The examples of a request body, and whether it was a single one.
+
+    Raises:
+        Problem: 400 not JSON, 422 not the schema, 413 more items or characters than allowed.
+    """
+    try:
+        value = parse(body, max_depth=MAX_DEPTH)
+    except JsonFault as fault:
+        raise Problem(400 if fault.syntax else 422, f"The body is refused: {fault.message}.") from None
+    try:
+        request = PredictRequest.model_validate(value)
+    except ValidationError as error:
+        raise Problem(422, "The body does not have the fields that it should.", errors=_faults(error)) from None
+    single = request.items is None
+    items = [Item(text=request.text or "", pair=request.pair)] if request.items is None else request.items
+    _check_sizes(items, single, settings)
+    return [
+        Example(id=str(place), text=item.text, pair=item.pair, source=Source("request", place))
+        for place, item in enumerate(items, start=1)
+    ], single
+
+
+def _check_sizes(items: list[Item], single: bool, settings: ServeSettings) -> None:
+    if not items:
+        raise Problem(422, "There is no item to answer.", errors=[{"path": "items", "message": "is empty"}])
+    if len(items) > settings.max_items:
+        raise Problem(413, f"{len(items)} items where at most {settings.max_items} are read at once.")
+    total = 0
+    for place, item in enumerate(items):
+        where = "" if single else f"items.{place}."
+        size = len(item.text) + len(item.pair or "")
+        total += size
+        if size > settings.max_characters:
+            raise Problem(
+                413,
+                f"A text is longer than {settings.max_characters} characters.",
+                errors=[{"path": f"{where}text", "message": f"has {size} characters with its pair"}],
+            )
+        for name, text in (("text", item.text), ("pair", item.pair)):
+            if text is not None and not text.strip():
+                raise Problem(422, "A text is blank.", errors=[{"path": f"{where}{name}", "message": "is blank"}])
+    if total > settings.max_request_characters:
+        raise Problem(413, f"{total} characters where at most {settings.max_request_characters} are read at once.")
+
+
+def write_answer(
+    predictions: tuple[Prediction, ...], *, single: bool, model: str, version: str, request_id: str
+) -> bytes:
+    """The body of a 200: `result` for one text, `results` for many, with the model that answered."""
+    answers = [answer_of(prediction) for prediction in predictions]
+    record: dict[str, Any] = {"model": model, "version": version, "request_id": request_id}
+    record |= {"result": answers[0]} if single else {"results": answers}
+    return json.dumps(record, ensure_ascii=False, allow_nan=False).encode("utf-8")
+
+
+def _faults(error: ValidationError) -> list[dict[str, str]]:
+    """Paths and messages; the value that was sent is never repeated."""
+    found = error.errors(include_url=False, include_context=False, include_input=False)[:_SHOWN_ERRORS]
+    return [
+        {"path": ".".join(str(part) for part in fault["loc"])[:_SHOWN_PATH], "message": str(fault["msg"])}
+        for fault in found
+    ]
