@@ -34,6 +34,7 @@ SENTENCES = [
     "<script>alert('{person}')</script> is what the {product} shows since {date} \x1b[31mred\x1b[0m.",
     '=HYPERLINK("http://evil.example","{product}") came with my invoice {date}.',
 ]
+LONG_ENDINGS = ["not_working_abroad", "pending", "fee_charged_twice", "arrival", "limit_reached", "how_to_request_it"]
 KINDS = {"person": "PERSON", "product": "PRODUCT", "place": "PLACE", "date": "DATE"}
 INTENTS = {
     "退款": ["我想把{item}退了，钱什么时候到账？", "{item}不合适，申请退款可以吗"],
@@ -134,6 +135,27 @@ def pair_run(folder: Path) -> Path:
     return written(folder, "pair_matching", rows[:200], test, predictions)
 
 
+def many_run(folder: Path) -> Path:
+    """More labels than a heat map holds, with long names, one of them hostile to layout."""
+    rng = random.Random(8)
+    labels = [f"{a}_{b}" for a in ("card", "transfer", "top_up", "refund", "identity") for b in LONG_ENDINGS]
+    labels.append("W" * 90)
+    rows = [
+        Example(id=str(i), text=f"question {i} on {i % 37}", source=Source("bank.csv", i + 2), gold=rng.choice(labels))
+        for i in range(260)
+    ]
+    predictions = []
+    for example in rows[60:]:
+        label = str(example.gold) if rng.random() < 0.7 else rng.choice(labels)
+        predictions.append(
+            Prediction(
+                id=example.id, text=example.text, predicted=label, gold=example.gold, source=example.source,
+                scores={label: 0.8},
+            )
+        )  # fmt: skip
+    return written(folder, "text_classification", rows[:60], rows[60:], predictions)
+
+
 def written(folder: Path, kind: str, train: list[Example], test: list[Example], predictions: list[Prediction]) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     stored = folder / "predictions.test.jsonl"
@@ -199,7 +221,7 @@ def browser() -> Iterator[Browser]:
         opened.close()
 
 
-RUNS = {"entities": entity_run, "intents": intent_run, "pairs": pair_run}
+RUNS = {"entities": entity_run, "intents": intent_run, "pairs": pair_run, "many": many_run}
 
 
 @pytest.fixture(scope="module")
@@ -241,8 +263,7 @@ class Visit:
 
 
 @pytest.mark.parametrize("name", RUNS)
-@pytest.mark.parametrize("dark", [False, True])
-@pytest.mark.parametrize("width", [360, 1200])
+@pytest.mark.parametrize("width, dark", [(360, False), (1200, True)])
 def test_it_is_quiet_and_fits(browser: Browser, pages: dict[str, Path], name: str, dark: bool, width: int) -> None:
     visit = Visit(browser, pages[name], width=width, dark=dark, zh=dark)
     assert visit.overflow() <= 0

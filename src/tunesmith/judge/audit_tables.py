@@ -3,6 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tunesmith.judge.errors_table import visible
+
+MOST, LONGEST = 12, 400
+"""Items of a list and characters of a text that a cell shows."""
 STATUSES = ("ok", "warn", "fail")
 
 
@@ -63,7 +67,13 @@ def plain(value: object) -> str:
     if isinstance(value, float):
         return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
     if isinstance(value, Mapping):
-        return ", ".join(f"{name} {plain(item)}" for name, item in value.items())
+        return _few([f"{name} {plain(item)}" for name, item in list(value.items())[: MOST + 1]], len(value))
     if isinstance(value, list | tuple):
-        return ", ".join(plain(item) for item in value)
-    return str(value)
+        return _few([plain(item) for item in value[: MOST + 1]], len(value))
+    text = visible(str(value))
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
+
+
+def _few(items: list[str], count: int) -> str:
+    rest = f", … ({count:,})" if count > MOST else ""
+    return ", ".join(items[:MOST]) + rest

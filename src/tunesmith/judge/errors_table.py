@@ -123,7 +123,9 @@ def error_record(mistake: Mistake) -> dict[str, Any]:
         }
     record["gold"], record["predicted"] = _shown(prediction.gold), _shown(prediction.predicted)
     ranked = sorted(prediction.scores.items(), key=lambda item: (-item[1], item[0]))
-    record["scores"] = [{"label": label, "score": round(score, 4)} for label, score in ranked[:3]]
+    gold = record["gold"]
+    told = [item for place, item in enumerate(ranked) if place < 3 or item[0] in gold][:6]
+    record["scores"] = [{"label": label, "score": round(score, 4)} for label, score in told]
     return record
 
 

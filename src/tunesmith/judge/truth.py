@@ -54,7 +54,7 @@ def verdict(split: str, record: Mapping[str, Any]) -> Verdict:
     name, name_zh = METRIC_NAMES.get(main, (main, main))
     own = _number(record["metrics"][main])
     facts = f"{name[0].upper()}{name[1:]} {own} on {split} ({record['n']:,} rows)"
-    facts_zh = f"{split}（{record['n']:,} 行）上{name_zh} {own}"
+    facts_zh = f"{split}（{record['n']:,} 行）上{_spaced(name_zh)} {own}"
     rivals: Mapping[str, Any] = record["baselines"]
     if not rivals:
         return _said("alone", None, f"{facts}.", f"{facts_zh}。")
@@ -73,6 +73,11 @@ def verdict(split: str, record: Mapping[str, Any]) -> Verdict:
 def _said(standing: Standing, baseline: str | None, facts: str, facts_zh: str) -> Verdict:
     lead, lead_zh = LEADS[standing]
     return Verdict(standing, baseline, f"{lead} {facts}", f"{lead_zh}{facts_zh}")
+
+
+def _spaced(name: str) -> str:
+    """A Latin word in a Chinese sentence keeps a blank before it."""
+    return f" {name}" if name.isascii() or name[0].isascii() else name
 
 
 def _number(metric: Mapping[str, float]) -> str:

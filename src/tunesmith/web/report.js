@@ -146,7 +146,7 @@ function drawAll() {
   draw("standing-chart", standing);
   draw("loss-chart", (width) => line(width, having("loss"), "loss", {}), "chart.loss");
   draw("score-chart", scores, "chart.score");
-  draw("rate-chart", (width) => line(width, having("learning_rate"), "learning_rate", { stroke: token("chart-3"), y: { tickFormat: ".1~e" } }), "chart.rate");
+  draw("rate-chart", (width) => line(width, having("learning_rate"), "learning_rate", { stroke: token("chart-3"), y: { tickFormat: (rate) => (rate === 0 ? "0" : d3.format(".1~e")(rate)) } }), "chart.rate");
   if (entities) draw("fates-chart", fates);
   if (charts.confusion.labels.length) draw("confusion-chart", confusion);
   draw("scatter-chart", scatter);
