@@ -1,4 +1,29 @@
 """Tunesmith: from a file of labelled text to a model that is measured, served and kept honest.
 
-`train`, `load`, `audit`, `evaluate` and `serve` are imported when first used, so that `import tunesmith` costs nothing.
+    import tunesmith as ts
+
+    run = ts.train("messages.jsonl", task="token_classification")
+    model = ts.load(run.bundle)
+    model.predict("Where is order BW-20417?")
+
+The names below are imported when first used, so that `import tunesmith` costs nothing.
 """
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tunesmith.run.api import Run, audit, evaluate, load, serve, train
+
+__all__ = ["Run", "audit", "evaluate", "load", "serve", "train"]
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever the name stands for
+    if name not in __all__:
+        raise AttributeError(f"module 'tunesmith' has no attribute {name!r}; it has: {', '.join(__all__)}")
+    import importlib
+
+    return vars(importlib.import_module("tunesmith.run.api"))[name]
+
+
+def __dir__() -> list[str]:
+    return __all__

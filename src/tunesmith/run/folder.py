@@ -62,6 +62,11 @@ class RunFolder:
         """The model to serve."""
         return self.path / "bundle"
 
+    @property
+    def adapter(self) -> Path:
+        """The low-rank update alone, in the files of peft."""
+        return self.path / "adapter"
+
     def predictions(self, split: str) -> Path:
         """The stored answers on one split."""
         return self.path / f"predictions.{split}.jsonl"

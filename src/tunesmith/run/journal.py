@@ -3,8 +3,11 @@
 import json
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+
+from tunesmith.tune.events import Evaluated, Saved, Started, Stepped, Stopped, TuneEvent
 
 
 class Journal:
@@ -18,6 +21,20 @@ class Journal:
         line = json.dumps({"event": event, "time": round(time.time(), 3), **facts}, ensure_ascii=False)
         with self.file.open("a", encoding="utf-8") as out:
             out.write(f"{line}\n")
+
+    def note(self, event: TuneEvent, *, metric: str) -> None:
+        """One line for a fact of the loop. `metric` names the score that the loop evaluates."""
+        match event:
+            case Started():
+                self.write("started", asdict(event))
+            case Stepped():
+                self.write("step", asdict(event))
+            case Evaluated():
+                self.write("evaluated", {"split": "dev", "metrics": {metric: event.score}} | asdict(event))
+            case Saved():
+                self.write("saved", asdict(event) | {"folder": event.folder.name})
+            case Stopped():
+                self.write("stopped", asdict(event))
 
     def rewind(self, step: int) -> None:
         """Forget what was written after `step`: a resumed run will write those lines again."""

@@ -1,0 +1,48 @@
+"""`tunesmith train`: from a configuration to a measured model, with progress, and nothing lost on Ctrl-C."""
+
+from pathlib import Path
+
+import typer
+
+from tunesmith.cli.output import emit, out
+
+
+def train(
+    file: Path = typer.Argument(..., help="A TOML configuration, as `tunesmith init` writes it.", metavar="CONFIG"),
+    folder: Path = typer.Option(None, "--out", help="Run folder to make; runs/<name of the configuration> by default."),
+    data: Path = typer.Option(None, "--data", help="Folder that the data paths are relative to, instead of the configuration's."),
+    assignments: list[str] = typer.Option([], "--set", help="Override one key, e.g. --set train.length='1 epoch'.", metavar="KEY=VALUE"),
+    resume: bool = typer.Option(False, "--resume", help="Go on with a run that was stopped."),
+    find_lr: bool = typer.Option(False, "--find-lr", help="Only run a short learning-rate range test and draw it."),
+    as_json: bool = typer.Option(False, "--json", help="Print one JSON object at the end, and no progress."),
+) -> None:
+    """Train, judge and bundle a model.
+
+    Ctrl-C or SIGTERM saves and exits with 130 or 143; the same command with --resume goes on to the same result.
+    """
+    from tunesmith.cli.progress import PlainWatch, RichWatch
+    from tunesmith.run.config import origins, read_config, read_table
+    from tunesmith.run.folder import opened
+    from tunesmith.run.stopping import stop_wishes
+    from tunesmith.run.train import Finished, Interrupted, run
+
+    config = read_config(file, overrides=assignments, data=data)
+    target = folder or Path("runs") / file.stem
+    if find_lr:
+        from tunesmith.cli.rate_chart import draw
+        from tunesmith.run.find_lr import range_test
+
+        draw(range_test(config), as_json=as_json)
+        return
+    run_folder = opened(target, resume=resume)
+    sources = origins(config.as_table(), read_table(file), assignments)
+    progress = RichWatch() if out.is_terminal and not as_json else PlainWatch(silent=as_json)
+    code = 0
+    with stop_wishes() as wish, progress:
+        for event in run(config, run_folder, origins=sources, resume=resume, should_stop=wish):
+            progress.show(event)
+            if isinstance(event, Finished) and as_json:
+                emit(event.record)
+            if isinstance(event, Interrupted):
+                code = wish.exit_code or 75
+    raise typer.Exit(code)

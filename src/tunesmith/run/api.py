@@ -1,0 +1,110 @@
+"""The Python door: the same road as the command line, for notebooks and scripts."""
+
+import json
+import sys
+import tempfile
+from collections.abc import Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+from tunesmith.bundle.predictor import Predictor
+from tunesmith.core.errors import UsageError
+from tunesmith.judge.scoring import Scores
+from tunesmith.prepare.audit import AuditReport
+from tunesmith.run.audited import audited_source, config_of
+from tunesmith.run.config import KEYS, RunConfig, parsed
+from tunesmith.run.evaluate import evaluated
+from tunesmith.run.events import Interrupted
+from tunesmith.run.folder import RunFolder, opened
+from tunesmith.run.stopping import stop_wishes
+from tunesmith.run.train import run
+from tunesmith.tune.events import Evaluated, Stepped
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A finished run: its folder, its report, and the bundle to serve."""
+
+    folder: Path
+
+    @property
+    def report(self) -> dict[str, Any]:
+        """What `report.json` holds: splits with metrics, intervals and baselines, cost, environment, data."""
+        found: dict[str, Any] = json.loads(RunFolder(self.folder).report.read_text(encoding="utf-8"))
+        return found
+
+    @property
+    def bundle(self) -> Path:
+        """The folder to give to `tunesmith.load` or `tunesmith serve`."""
+        return RunFolder(self.folder).bundle
+
+    @property
+    def page(self) -> Path:
+        """The report as one self-contained HTML page."""
+        return RunFolder(self.folder).page
+
+    def __repr__(self) -> str:
+        """The headline and where the run lies."""
+        return f"<Run {self.folder}: {self.report['headline']}>"
+
+    def _repr_html_(self) -> str:
+        """The report inside a notebook."""
+        page = self.page.read_text(encoding="utf-8").replace("&", "&amp;").replace('"', "&quot;")
+        return f'<iframe srcdoc="{page}" width="100%" height="640" style="border:0" title="report"></iframe>'
+
+
+def train(
+    source: str | Path,
+    *,
+    task: str | None = None,
+    backbone: str | None = None,
+    out: str | Path | None = None,
+    settings: Mapping[str, Any] | None = None,
+    progress: TextIO | None = sys.stderr,
+) -> Run:
+    """Train, judge and bundle a model from a data file, or from a TOML configuration.
+
+    Args:
+        source: a data file in any format that `tunesmith init` recognises, or a `.toml` configuration.
+        task: `token_classification`, `text_classification` or `pair_matching`; read off the data where absent.
+        backbone: a starter, a folder or a Hub name; `starter:english` where absent.
+        out: the run folder; a fresh one under `runs/` where absent.
+        settings: further configuration as nested tables, e.g. `{"train": {"length": "5 epochs"}}`.
+        progress: where lines of progress go; None is silent.
+
+    Raises:
+        TunesmithError: with place and remedy; the exit code and the stable code are its attributes.
+        KeyboardInterrupt: after the state was saved; call again with the command line's `--resume`.
+    """
+    config = _config(Path(source), {"task": task, "backbone": backbone}, settings or {})
+    target = Path(out) if out else _fresh(Path("runs"), Path(source).stem)
+    folder = opened(target, resume=False)
+    origins = {key: "python" for key in config.as_table()}
+    with stop_wishes() as wish:
+        for event in run(config, folder, origins=origins, should_stop=wish):
+            if isinstance(event, Interrupted):
+                raise KeyboardInterrupt(f"saved at step {event.step} in {event.folder}")
+            if progress is not None:
+                _tell(event, progress)
+    return Run(folder.path)
+
+
+def load(bundle: str | Path) -> Predictor:
+    """Verify a bundle and open it: `load(folder).predict("...")`.
+
+    Raises:
+        ModelFileError: any byte of it was changed; the message names the file.
+    """
+    return Predictor.load(Path(bundle))
+
+
+def audit(source: str | Path) -> AuditReport:
+    """What is wrong with a data file, a folder of splits, or the data of a configuration."""
+    return audited_source(Path(source))
+
+
+def evaluate(bundle: str | Path, data: str | Path) -> Scores:
+    """Score a bundle on a labelled file, with intervals."""
+    return evaluated(Path(bundle), Path(data)).scores

@@ -1,0 +1,90 @@
+"""The rows of a run: read the files that are named, take the splits that are not, write down which row went where."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from tunesmith.core.errors import DataError, Place
+from tunesmith.core.example import Example
+from tunesmith.prepare.reading import Finding, Rejects, detect, read
+from tunesmith.prepare.splitting import fingerprint, split
+from tunesmith.run.config import RunConfig
+
+NAMES = ("train", "dev", "test")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunData:
+    """The examples of each split, how they were read, and the record of the split."""
+
+    train: tuple[Example, ...]
+    dev: tuple[Example, ...]
+    test: tuple[Example, ...]
+    finding: Finding
+    record: dict[str, Any]
+
+    def sizes(self) -> str:
+        """How many rows each split has, in words."""
+        return ", ".join(f"{len(rows)} {name}" for name, rows in self.splits().items())
+
+    def splits(self) -> dict[str, tuple[Example, ...]]:
+        """The splits by name, training first."""
+        return {"train": self.train, "dev": self.dev, "test": self.test}
+
+
+def load(config: RunConfig, *, rejects: Path | None = None) -> RunData:
+    """Read all splits of a run.
+
+    A split without a file is taken from the training file. `rejects` is the folder that bad rows are written to
+    where `data.skip_bad` is set.
+
+    Raises:
+        DataError: the first bad row, or a split without rows.
+        MissingInputError: a file that is not there.
+    """
+    data = config.data
+    given = dict(data.options) | ({"task": config.task.kind()} if config.task else {})
+    files = {"train": data.train} | {name: file for name, file in (("dev", data.dev), ("test", data.test)) if file}
+    finding = detect(config.path(data.train), given=given)
+    rows: dict[str, tuple[Example, ...]] = {}
+    for name, file in files.items():
+        found = finding if name == "train" else detect(config.path(file), given=_as_training(finding, given))
+        rows[name] = _read(config, found, name, rejects)
+    record: dict[str, Any] = {"files": {name: str(config.path(file)) for name, file in files.items()}}
+    shares = {name: 0.0 if name in rows else _share(config, name) for name in ("dev", "test")}
+    if any(shares.values()):
+        made = split(rows["train"], dev=shares["dev"], test=shares["test"], by=data.split.by, seed=config.seed)
+        rows = {"dev": made.dev, "test": made.test} | rows | {"train": made.train}
+        record["made"] = made.record
+    for name in NAMES:
+        if not rows[name]:
+            raise DataError(
+                f"no rows for {name}",
+                code="TS-RUN-010",
+                place=Place(key=f"data.{name}"),
+                fix="give more rows, or raise data.split.",
+            )
+    record["fingerprint"] = {name: fingerprint(rows[name]) for name in NAMES}
+    record["counts"] = {name: len(rows[name]) for name in NAMES}
+    return RunData(train=rows["train"], dev=rows["dev"], test=rows["test"], finding=finding, record=record)
+
+
+def _share(config: RunConfig, name: str) -> float:
+    """The share of training rows that a split without a file takes."""
+    return config.data.split.dev if name == "dev" else config.data.split.test
+
+
+def _as_training(finding: Finding, given: dict[str, Any]) -> dict[str, Any]:
+    """Read the other splits as the training file was read: the same format, columns and task."""
+    return finding.options() | given
+
+
+def _read(config: RunConfig, finding: Finding, name: str, folder: Path | None) -> tuple[Example, ...]:
+    keep = config.data.skip_bad and folder is not None
+    with Rejects(folder / f"rejects.{name}.jsonl") if keep and folder else nullcontext() as rejects:
+        rows: Iterator[Example] = read(finding.path, finding.format, rejects=rejects)
+        return tuple(islice(rows, config.data.limit))
+

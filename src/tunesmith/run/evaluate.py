@@ -1,0 +1,91 @@
+"""Score a bundle on labelled rows: the same answers and the same arithmetic as the report."""
+
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tunesmith.bundle.predictor import Predictor
+from tunesmith.core.errors import DataError, MissingInputError, Place
+from tunesmith.core.example import Example
+from tunesmith.core.prediction import Prediction
+from tunesmith.judge.scoring import Scores, score
+from tunesmith.judge.stored import read_predictions, write_predictions
+from tunesmith.prepare.reading import detect, read
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """Scores on a file, how it was read, and where the answers lie if they were kept."""
+
+    scores: Scores
+    notes: tuple[str, ...]
+    predictions: Path | None
+
+
+def evaluated(
+    bundle: Path,
+    data: Path,
+    *,
+    out: Path | None = None,
+    given: Mapping[str, Any] | None = None,
+    progress: Callable[[int], None] = lambda done: None,
+) -> Evaluation:
+    """Answer every row of `data` and score the answers. Memory does not grow with the file.
+
+    Args:
+        bundle: a bundle, or a run folder that holds one.
+        data: a labelled file in any format the project reads.
+        out: keep the answers there as JSONL.
+        given: options of the file format.
+        progress: is told how many rows were answered.
+
+    Raises:
+        MissingInputError: no bundle or no file.
+        ModelFileError: the bundle is damaged.
+        DataError: a bad row, or one without gold.
+    """
+    predictor = Predictor.load(bundle_in(bundle))
+    kind = predictor.bundle.task.kind()
+    finding = detect(data, given={"task": kind, **(given or {})})
+
+    def rows() -> Iterator[Prediction]:
+        for done, prediction in enumerate(predictor.stream(_labelled(read(data, finding.format))), start=1):
+            progress(done)
+            yield prediction
+
+    with tempfile.TemporaryDirectory() as scratch:
+        kept = out or Path(scratch) / "predictions.jsonl"
+        write_predictions(kept, rows())
+        scores = score(read_predictions(kept), kind=kind, main=predictor.bundle.task.main_metric)
+    return Evaluation(scores, finding.notes, out)
+
+
+def bundle_in(folder: Path) -> Path:
+    """The bundle that `folder` is, or holds.
+
+    Raises:
+        MissingInputError: neither.
+    """
+    for candidate in (folder, folder / "bundle"):
+        if (candidate / "bundle.json").is_file():
+            return candidate
+    raise MissingInputError(
+        "there is no bundle here",
+        code="TS-RUN-020",
+        place=Place(file=str(folder)),
+        fix="name a run folder that finished, or its bundle folder.",
+    )
+
+
+def _labelled(examples: Iterator[Example]) -> Iterator[Example]:
+    for example in examples:
+        if example.gold is None:
+            raise DataError(
+                "this row has no label to score against",
+                code="TS-RUN-021",
+                place=Place(file=example.source.file, line=example.source.line),
+                fix="label it or leave it out; to get answers without scores use `tunesmith predict`.",
+            )
+        yield example

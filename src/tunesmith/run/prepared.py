@@ -1,0 +1,87 @@
+"""Everything a run needs before its first step: rows, tokenizer, task with its labels, audit and certificate."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from tunesmith.core.example import Example
+from tunesmith.core.rooms import TASKS
+from tunesmith.core.task import Task
+from tunesmith.core.tokenizer import Tokenizer
+from tunesmith.core.model import Backbone
+from tunesmith.models.checkpoint import Checkpoint, locate
+from tunesmith.models.loading import load_backbone
+from tunesmith.prepare.audit import AuditReport, audit, mostly_chinese
+from tunesmith.prepare.certificate import Certificate, certify
+from tunesmith.run.config import RunConfig
+from tunesmith.run.data import RunData, load
+from tunesmith.tasks.token_classification import TokenClassification
+
+ENGLISH = ("starter:english",)
+"""Backbones that are known to read English only."""
+LONGEST_WINDOW = 512
+"""Tokens; a backbone with more positions could take more, at a cost that grows with the square."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """The inputs of a run. `config.task` is bound to the data."""
+
+    config: RunConfig
+    data: RunData
+    checkpoint: Checkpoint
+    backbone: Backbone
+    tokenizer: Tokenizer
+    task: Task
+    audit: AuditReport
+    notes: tuple[str, ...]
+    """What was detected or assumed, one sentence each."""
+
+
+def prepared(config: RunConfig, *, rejects: Path | None = None, check: bool = True) -> Prepared:
+    """Read, bind and check. With `check=False` a certificate above the allowed loss is a finding, not a refusal.
+
+    Raises:
+        DataError: bad rows, labels that do not fit, or more entities lost between labels and tokens than allowed.
+        ModelFileError, MissingInputError, MissingExtraError: a backbone that cannot be used.
+    """
+    checkpoint = locate(config.backbone)
+    data = load(config, rejects=rejects)
+    task = config.task or TASKS.make(data.finding.task, key="task")
+    task = task.bound(data.train)
+    backbone = load_backbone(checkpoint, dropout=config.train.dropout)
+    tokenizer = Tokenizer(checkpoint.tokenizer_file, max_length=min(backbone.max_length, LONGEST_WINDOW))
+    certificates = certificates_of(task, data.splits(), tokenizer)
+    if certificates and check:
+        certificates["train"].require(config.data.alignment_loss)
+    found = audit(
+        data.splits(), tokenizer=tokenizer, certificates=certificates, english_only=config.backbone in ENGLISH
+    )
+    notes = (*data.finding.notes, *_language_note(config, data.train))
+    return Prepared(
+        config=config.with_task(task),
+        data=data,
+        checkpoint=checkpoint,
+        backbone=backbone,
+        tokenizer=tokenizer,
+        task=task,
+        audit=found,
+        notes=notes,
+    )
+
+
+def certificates_of(
+    task: Task, splits: dict[str, tuple[Example, ...]], tokenizer: Tokenizer
+) -> dict[str, Certificate]:
+    """An alignment certificate for each split of a task with entities, else nothing."""
+    if not isinstance(task, TokenClassification):
+        return {}
+    return {
+        name: certify(examples, tokenizer, level=task.level, scheme=task.scheme) for name, examples in splits.items()
+    }
+
+
+def _language_note(config: RunConfig, examples: tuple[Example, ...]) -> tuple[str, ...]:
+    if config.backbone in ENGLISH and mostly_chinese(example.text for example in examples[:2000]):
+        return ('warning: the texts are mostly Chinese; set backbone = "starter:multilingual"',)
+    return ()
+

@@ -1,0 +1,104 @@
+"""From stored answers to a report, and from a model to its bundle, with where both came from."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from tunesmith.bundle.manifest import BaseRecord
+from tunesmith.bundle.write import Origin, problem_of, write_bundle
+from tunesmith.core.model import Model
+from tunesmith.core.task import Task
+from tunesmith.judge.baselines import baselines
+from tunesmith.judge.page import write_page
+from tunesmith.judge.report import RunFacts, build_report, judge_split
+from tunesmith.judge.stored import read_predictions
+from tunesmith.methods._peft_files import write_adapter
+from tunesmith.methods.lora import Lora
+from tunesmith.run.environment import environment
+from tunesmith.run.folder import RunFolder, write_json
+from tunesmith.run.journal import events
+from tunesmith.run.prepared import Prepared
+
+JUDGED = ("dev", "test")
+
+
+def write_inputs(folder: RunFolder, ready: Prepared, origins: Mapping[str, str]) -> None:
+    """Write down what the run is made of: configuration with origins, split, audit."""
+    write_json(folder.config, {"config": ready.config.as_table(), "origins": dict(origins)})
+    write_json(folder.split, ready.data.record)
+    write_json(folder.audit, ready.audit.as_record())
+
+
+def judged(folder: RunFolder, ready: Prepared, task: Task) -> dict[str, Any]:
+    """The report of a run from its stored predictions, written as JSON and as a page."""
+    splits = {}
+    for name in JUDGED:
+        rivals = baselines(task.kind(), ready.data.train, ready.data.splits()[name])
+        splits[name] = judge_split(
+            read_predictions(folder.predictions(name)),
+            rivals,
+            kind=task.kind(),
+            main=task.main_metric,
+            seed=ready.config.seed,
+        )
+    facts = RunFacts(
+        task=task.kind(),
+        name=folder.path.name,
+        cost=_cost(folder),
+        environment=environment(),
+        data=ready.data.record | {"notes": list(ready.notes)},
+        config=ready.config.as_table() | {"task": task.as_table()},
+    )
+    report = build_report(splits, facts)
+    write_json(folder.report, report)
+    write_page(
+        report,
+        folder.predictions("test"),
+        folder.journal,
+        folder.page,
+        audit=ready.audit.as_record(),
+    )
+    return report
+
+
+def bundled(folder: RunFolder, ready: Prepared, model: Model, *, task: Task, report: Mapping[str, Any]) -> None:
+    """Write the bundle. `model` is merged: it holds plain modules only."""
+    base = BaseRecord(
+        name=ready.checkpoint.name, fingerprint=ready.checkpoint.fingerprint, licence=ready.checkpoint.licence
+    )
+    origin = Origin(
+        name=folder.path.name,
+        base=base,
+        data_fingerprint=ready.data.record["fingerprint"]["train"],
+        golden_examples=ready.data.dev,
+        reference_examples=ready.data.dev,
+        evaluation=report["splits"],
+        provenance={"config": report["config"], "environment": report["environment"], "cost": report["cost"]},
+    )
+    write_bundle(folder.bundle, model=model, task=task, tokenizer=ready.tokenizer, origin=origin)
+
+
+def write_adapter_of(ready: Prepared, model: Model, folder: RunFolder) -> None:
+    """Beside the bundle, the update alone in the files of peft, for a method that has such a form."""
+    if isinstance(ready.config.method, Lora):
+        write_adapter(
+            model, ready.config.method, folder.adapter, base=ready.checkpoint.name, problem=problem_of(ready.task)
+        )
+
+
+def _cost(folder: RunFolder) -> dict[str, Any]:
+    """What the run took, from its journal."""
+    seen = list(events(folder.journal))
+    started = [event for event in seen if event["event"] == "started"][-1]
+    stopped = [event for event in seen if event["event"] == "stopped"][-1]
+    return {
+        "seconds": round(stopped["seconds"], 3),
+        "tokens": stopped["tokens"],
+        "tokens_per_second": round(stopped["tokens"] / max(stopped["seconds"], 1e-9), 1),
+        "steps": stopped["step"],
+        "peak_rss_mb": environment()["peak_rss_mb"],
+        "trainable_parameters": started["trainable"],
+        "frozen_parameters": started["frozen"],
+        "precision": started["precision"],
+        "threads": started["threads"],
+        "device": started["device"],
+    }

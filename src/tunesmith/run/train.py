@@ -1,0 +1,150 @@
+"""One run from configuration to bundle, as a generator of events: reading, training, judging, bundling.
+
+Nothing here decides anything a configuration could not: each stage is a call into the room that owns it.
+"""
+
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+
+import torch
+
+from tunesmith.bundle.predictor import answered
+from tunesmith.core.errors import MissingInputError, Place
+from tunesmith.core.example import Example
+from tunesmith.core.model import Model
+from tunesmith.core.prediction import Prediction
+from tunesmith.core.seed import derived
+from tunesmith.core.task import Task
+from tunesmith.core.tokenizer import Tokenizer
+from tunesmith.judge.scoring import score
+from tunesmith.judge.stored import write_predictions
+from tunesmith.models.inference import logits_of
+from tunesmith.models.surgery import apply_method, merge
+from tunesmith.run.config import RunConfig
+from tunesmith.run.events import Finished, Interrupted, Noted, Phase, RunEvent
+from tunesmith.run.folder import RunFolder
+from tunesmith.run.journal import Journal
+from tunesmith.run.lock import locked
+from tunesmith.run.prepared import Prepared, prepared
+from tunesmith.run.results import bundled, judged, write_adapter_of, write_inputs
+from tunesmith.tune.checkpoint import Keeping, SavedState, newest
+from tunesmith.tune.events import Stopped
+from tunesmith.tune.fit import TrainingData, fit
+from tunesmith.tune.settings import TrainSettings
+
+DONE = ("finished", "patience")
+"""Reasons to stop after which the model is judged."""
+CHUNK = 1024
+"""Examples answered between two signs of progress."""
+
+
+def run(
+    config: RunConfig,
+    folder: RunFolder,
+    *,
+    origins: Mapping[str, str],
+    resume: bool = False,
+    should_stop: Callable[[], str | None] = lambda: None,
+) -> Iterator[RunEvent]:
+    """Train, judge and bundle, writing into `folder`; the last event is `Finished` or `Interrupted`.
+
+    Raises:
+        TunesmithError: whatever is wrong with data, model, configuration or disk, with place and remedy.
+    """
+    with locked(folder.path):
+        yield Phase("reading", config.data.train)
+        ready = prepared(config, rejects=folder.path)
+        yield from (Noted(note) for note in (*ready.notes, f"audit: {ready.audit.status}; {ready.data.sizes()}"))
+        write_inputs(folder, ready, origins)
+        model = tuned_model(ready)
+        yield Phase("training", f"{config.backbone}, method {config.method.kind()}")
+        stopped = yield from _trained(ready, model, folder, resume=resume, should_stop=should_stop)
+        if stopped.reason not in DONE:
+            yield Interrupted(stopped.step, stopped.reason, folder.path)
+            return
+        yield Phase("judging", "answers, intervals, baselines")
+        write_adapter_of(ready, model, folder)
+        merge(model)
+        task = ready.task.tuned(list(_answers(model, ready.task, ready.data.dev, ready.tokenizer)))
+        for name in ("dev", "test"):
+            examples = ready.data.splits()[name]
+            write_predictions(folder.predictions(name), _answers(model, task, examples, ready.tokenizer))
+            yield Noted(f"{len(examples)} answers on {name}")
+        report = judged(folder, ready, task)
+        yield Phase("bundling", "weights, tokenizer, golden rows, model card")
+        bundled(folder, ready, model, task=task, report=report)
+        yield Finished(folder.path, report)
+
+
+def tuned_model(ready: Prepared) -> Model:
+    """The backbone with a fresh head and the method's wrappers in place."""
+    torch.manual_seed(derived(ready.config.seed, "head"))
+    model = Model(ready.backbone, ready.task.head(ready.backbone))
+    apply_method(model, ready.config.method)
+    return model
+
+
+def training_data(ready: Prepared) -> TrainingData:
+    """The windows of the training rows."""
+    encodings = ready.task.encode(ready.data.train, ready.tokenizer)
+    ids = [example.id for example in ready.data.train]
+    return TrainingData(encodings=encodings, ids=ids, seed=ready.config.seed)
+
+
+def saved_state(folder: RunFolder) -> SavedState:
+    """The newest whole state of a run.
+
+    Raises:
+        MissingInputError: there is none, and a run never begins from scratch unasked.
+    """
+    state = newest(folder.checkpoints)
+    if state is None:
+        raise MissingInputError(
+            "there is no saved state to go on from",
+            code="TS-RUN-008",
+            place=Place(file=str(folder.checkpoints)),
+            fix="the run was stopped before its first save: delete the folder and start again without --resume.",
+        )
+    return state
+
+
+def settings_of(config: RunConfig) -> TrainSettings:
+    """The settings with the method's own learning rate where none is given."""
+    rate = config.train.learning_rate or config.method.learning_rate
+    return config.train.model_copy(update={"learning_rate": rate})
+
+
+def _trained(
+    ready: Prepared, model: Model, folder: RunFolder, *, resume: bool, should_stop: Callable[[], str | None]
+) -> Generator[RunEvent, None, Stopped]:
+    data = training_data(ready)
+    journal = Journal(folder.journal)
+    state = saved_state(folder) if resume else None
+    journal.rewind(state.step if state else 0)
+    main = ready.task.main_metric
+    windows = ready.task.encode(ready.data.dev, ready.tokenizer)
+
+    def dev_score(model: Model) -> float:
+        logits = [tensor for _, tensor in logits_of(model, windows)]
+        answers = ready.task.decode(ready.data.dev, windows, logits, head=model.head)
+        return score(answers, kind=ready.task.kind(), main=main, replicates=0).metrics[main].value
+
+    events = fit(
+        model,
+        ready.task,
+        data,
+        settings=settings_of(ready.config),
+        regularizers=ready.config.regularizers,
+        evaluate=dev_score,
+        keeping=Keeping(folder=folder.checkpoints, should_stop=should_stop, resume=state),
+    )
+    for event in events:
+        journal.note(event, metric=main)
+        yield event
+        if isinstance(event, Stopped):
+            return event
+    raise RuntimeError("the loop ended without saying why")
+
+
+def _answers(model: Model, task: Task, examples: Sequence[Example], tokenizer: Tokenizer) -> Iterator[Prediction]:
+    for start in range(0, len(examples), CHUNK):
+        yield from answered(model, task, examples[start : start + CHUNK], tokenizer=tokenizer).predictions
