@@ -115,7 +115,7 @@ def test_every_span_is_carried_or_reported(text: str, ends: list[tuple[int, int]
 COUNTS = st.lists(st.integers(1, 7), max_size=60)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(counts=COUNTS, room=st.integers(1, 40), stride=st.integers(0, 39))
 def test_windows_cover_every_unit_and_fit(counts: list[int], room: int, stride: int) -> None:
     windows = windows_of(counts, room=room, stride=min(stride, room // 2))
@@ -125,7 +125,7 @@ def test_windows_cover_every_unit_and_fit(counts: list[int], room: int, stride: 
     assert len(windows) == 1 or not counts or sum(counts) > room
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(counts=COUNTS, room=st.integers(8, 40), stride=st.integers(0, 20))
 def test_every_unit_is_answered_for_once_where_it_has_most_context(counts: list[int], room: int, stride: int) -> None:
     windows = windows_of(counts, room=room, stride=min(stride, room // 2))

@@ -60,7 +60,7 @@ def test_characters() -> None:
     assert cut("a b\u3000中e\u0301", "characters") == ["a", "b", "中", "e", "\u0301"]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(text=MIXED, level=st.sampled_from(LEVELS))
 def test_units_leave_out_nothing_but_blanks(text: str, level: Level) -> None:
     units = units_of(text, level)
@@ -69,7 +69,7 @@ def test_units_leave_out_nothing_but_blanks(text: str, level: Level) -> None:
     assert all(end <= start for (_, end), (start, _) in pairwise(units))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(text=MIXED)
 def test_every_border_is_a_border_of_the_finer_levels(text: str) -> None:
     borders = [{border for unit in units_of(text, level) for border in unit} for level in LEVELS]
