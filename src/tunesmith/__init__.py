@@ -12,7 +12,8 @@ The names below are imported when first used, so that `import tunesmith` costs n
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tunesmith.run.api import Run, audit, evaluate, load, serve, train
+    from tunesmith.run.api import Run, audit, evaluate, load, train
+    from tunesmith.serve.running import serve
 
 __all__ = ["Run", "audit", "evaluate", "load", "serve", "train"]
 
@@ -22,7 +23,8 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever the name stands fo
         raise AttributeError(f"module 'tunesmith' has no attribute {name!r}; it has: {', '.join(__all__)}")
     import importlib
 
-    return vars(importlib.import_module("tunesmith.run.api"))[name]
+    room = "tunesmith.serve.running" if name == "serve" else "tunesmith.run.api"
+    return vars(importlib.import_module(room))[name]
 
 
 def __dir__() -> list[str]:
