@@ -68,8 +68,8 @@ def _about_rows(guess: Guess) -> None:
 def _entities(guess: Guess) -> None:
     if guess.columns.entities or guess.columns.tags or guess.columns.label:
         return
-    shaped = [c.name for c in guess.free() if any(c.present) and all(map(is_spans, c.present)) and any(c.present)]
-    filled = [name for name in shaped if any(value for value in guess.column(name).present)]
+    shaped = [c for c in guess.free() if sum(map(is_spans, c.present)) > 0.9 * len(c.present)]
+    filled = [column.name for column in shaped if any(column.present)]
     for name in names.named(filled, names.ENTITIES)[:1] or filled[:1]:
         guess.fill({"entities": name}, f"entities from {name!r}")
 
@@ -127,7 +127,7 @@ def _pair(guess: Guess) -> None:
 def _text(guess: Guess) -> None:
     strings = [column for column in guess.free() if column.strings]
     known = names.named([column.name for column in strings], names.TEXT, endings=True) if guess.has_names else []
-    wordy = [name for name in known if not guess.column(name).label_like]
+    wordy = [name for name in known if not guess.column(name).label_like] or known
     others = [column.name for column in strings if column.text_like]
     if wordy:
         best = wordy[0]
@@ -214,6 +214,8 @@ def _label(guess: Guess) -> None:
         guess.fill({"label": known[0]}, f"the label is {known[0]!r}{more}")
     elif guess.task == "pair_matching" and len(numbers) == 1 and not likely:
         guess.fill({"score": numbers[0]}, f"the score is {_shown(guess, numbers[0])} (numbers with fractions)")
+    elif len(single) == 1 and len(guess.stats) == 2 and not guess.has_names:
+        guess.fill({"label": single[0].name}, f"the label is {_shown(guess, single[0].name)}, the other column")
     elif len(likely) == 1 and (len(guess.stats) <= 3 or not guess.has_names):
         guess.fill({"label": likely[0]}, f"the label is {_shown(guess, likely[0])}")
     else:

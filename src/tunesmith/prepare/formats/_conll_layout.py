@@ -76,9 +76,20 @@ def _tag_column(rows: Sequence[Sequence[str]], width: int) -> int | None:
 
 
 def tag_share(values: Sequence[str]) -> float:
-    """The share of values that are tags: outside, or a letter of a scheme with a type; 0 where none is outside."""
-    if not values or values.count("O") == 0:
+    """The share of values that are tags: outside, or a letter of a scheme with a type; 0 where none is outside.
+
+    A few short values among many `O` count as tags without letters.
+    """
+    outside = values.count("O")
+    if not outside:
         return 0.0
+    different = set(values)
+    if (
+        outside > 0.3 * len(values)
+        and len(different) <= min(100, 2 + len(values) // 10)
+        and max(map(len, different)) <= 40
+    ):
+        return 1.0
     return sum(split_tag(value)[0] != "" for value in values) / len(values)
 
 

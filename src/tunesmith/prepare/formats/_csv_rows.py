@@ -65,7 +65,7 @@ def place_of(row: Row, index: int, dialect: Dialect) -> tuple[int, int]:
     line, column, at = row.line, 1, 0
     quoted = False
     fresh = True
-    text = "".join(row.raw)
+    text = "".join(row.raw).rstrip("\r\n")
     for position, character in enumerate(text):
         if at == index:
             break
@@ -76,8 +76,6 @@ def place_of(row: Row, index: int, dialect: Dialect) -> tuple[int, int]:
         fresh = character == dialect.delimiter and not quoted
         column += 1
         if character == "\n" or (character == "\r" and text[position + 1 : position + 2] != "\n"):
-            if position == len(text) - 1 or not quoted:
-                break
             line, column = line + 1, 1
     return line, column
 

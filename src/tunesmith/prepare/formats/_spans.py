@@ -79,9 +79,11 @@ def guess_ends(rows: list[tuple[str, Any]], key: str) -> tuple[str, str | None]:
     """ "inclusive" where the surfaces given beside the spans say so, and a note; CLUE's nested shape counts as such."""
     votes = {"inclusive": 0, "exclusive": 0}
     for text, value in rows:
-        if not is_spans(value):
+        try:
+            spans = raw_spans(value, key)
+        except RowFault:
             continue
-        for raw in raw_spans(value, key):
+        for raw in spans:
             if raw.surface is not None:
                 votes["exclusive"] += text[raw.start : raw.end] == raw.surface
                 votes["inclusive"] += text[raw.start : raw.end + 1] == raw.surface
@@ -163,6 +165,14 @@ def _from_list(item: list[Any], key: str) -> RawSpan:
 def _from_object(item: object, key: str) -> RawSpan:
     if not isinstance(item, Mapping):
         raise _malformed("entities must be objects with start, end and label", key)
+    if (
+        type(start := item.get("start")) is int
+        and type(end := item.get("end")) is int
+        and isinstance(item.get("label"), str)
+    ):
+        surface = item.get("text")
+        if item["label"].strip() and (surface is None or isinstance(surface, str)):
+            return RawSpan(start, end, item["label"], surface)
     inner = _offsets(item)
     start = next((inner[name] for name in _START if name in inner), 0)
     end = next((inner[name] for name in _END if name in inner), None)

@@ -36,8 +36,8 @@ class ColumnStats:
 
     @cached_property
     def strings(self) -> bool:
-        """Whether every value is text."""
-        return bool(self.present) and all(isinstance(value, str) for value in self.present)
+        """Whether the values are text; a stray number is a fault of its row, not of the column."""
+        return sum(isinstance(value, str) for value in self.present) > 0.9 * len(self.present)
 
     @cached_property
     def lists(self) -> bool:
