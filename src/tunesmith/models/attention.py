@@ -3,8 +3,8 @@
     softmax(q k^T / sqrt(d)) v   inside each window
 
 Short chunks run as plain batched matrix products with a hand-written backward: at 10 to 60 tokens that beats torch's
-CPU flash kernel several times, whose backward is its weakness there. Its memory grows with L^2, so above `CROSSOVER`
-tokens, and on a GPU, torch's scaled_dot_product_attention takes over.
+CPU flash kernel several times, whose backward is its weakness there. Its memory grows with L^2, so above a crossover
+length, and on a GPU, torch's scaled_dot_product_attention takes over.
 Source: Vaswani et al. 2017, Attention Is All You Need, section 3.2.
 
 Shapes: N rows, b windows of a chunk, L the longest of them, H heads, d = D / H.
@@ -19,8 +19,11 @@ from torch import Tensor
 from tunesmith.models.dropout import byte_threshold, draw_mask
 from tunesmith.models.ragged import Chunk, Plan, to_chunks, to_rows
 
-CROSSOVER = 320
-"""Tokens above which scaled_dot_product_attention takes over on a CPU (benchmark: see docs/decisions)."""
+CROSSOVER = 512
+"""Tokens above which scaled_dot_product_attention takes over on a CPU: with dropout its only kernel there is slower
+than ours at every length measured (64 to 512), and so is its bf16 backward; beyond, memory decides."""
+CROSSOVER_PLAIN_FP32 = 96
+"""The same in fp32 without dropout, where torch's flash kernel is good: even at 64 tokens, 1.3 times ours at 256."""
 
 
 class _Short(torch.autograd.Function):
@@ -75,7 +78,9 @@ def _chunk(qkv: Tensor, chunk: Chunk, dropout: float) -> Tensor:
     windows, longest, _, heads, size = qkv.shape
     qkv = qkv.permute(2, 0, 3, 1, 4)
     threshold = byte_threshold(dropout, qkv.device)
-    if qkv.device.type == "cpu" and longest <= CROSSOVER and (threshold or not dropout):
+    plain = qkv.dtype == torch.float32 and not dropout
+    limit = CROSSOVER_PLAIN_FP32 if plain else CROSSOVER
+    if qkv.device.type == "cpu" and longest <= limit and (threshold or not dropout):
         bias = None if chunk.real is None else _bias(chunk.real, heads, qkv.dtype)
         flat = qkv.reshape(3, windows * heads, longest, size)
         mixed: Tensor = _Short.apply(flat, bias, threshold)  # type: ignore[no-untyped-call]  # torch leaves it untyped

@@ -86,8 +86,38 @@ def test_hidden_states_and_gradients_equal_transformers(
     kind: str, crossover: int, tmp_path: Path, random_batch: Callable[..., Batch], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(attention, "CROSSOVER", crossover)
+    monkeypatch.setattr(attention, "CROSSOVER_PLAIN_FP32", crossover)
     model = saved(kind, tmp_path)
     backbone = load_backbone(locate(str(tmp_path)))
     assert isinstance(backbone, Encoder)
     segments = "type_vocab_size" in model.config.to_dict() and model.config.type_vocab_size > 1
     assert_same(model, backbone.eval(), random_batch(LENGTHS, segments=segments))
+
+
+@pytest.mark.parametrize("lengths", [(300, 5, 130), (97, 500, 20, 20)])
+def test_long_windows_beside_short_ones_equal_transformers(
+    lengths: tuple[int, ...], tmp_path: Path, random_batch: Callable[..., Batch]
+) -> None:
+    model = saved("bert", tmp_path)
+    backbone = load_backbone(locate(str(tmp_path))).eval()
+    assert isinstance(backbone, Encoder)
+    assert_same(model, backbone, random_batch(lengths, segments=True))
+
+
+@pytest.mark.parametrize("kind", ["bert", "roberta", "electra"])
+def test_a_window_alone_equals_the_window_in_company(
+    kind: str, tmp_path: Path, random_batch: Callable[..., Batch]
+) -> None:
+    saved(kind, tmp_path)
+    backbone = load_backbone(locate(str(tmp_path))).eval()
+    batch = random_batch(LENGTHS)
+    together = backbone(batch).split(batch.lengths)
+    for ids, expected in zip(batch.input_ids.split(batch.lengths), together, strict=True):
+        alone = random_batch((len(ids),))
+        alone.input_ids.copy_(ids)
+        torch.testing.assert_close(backbone(alone), expected, atol=1e-5, rtol=1e-5)
+
+
+def test_positions_that_padding_uses_up_do_not_count_as_length(tmp_path: Path) -> None:
+    saved("roberta", tmp_path, max_position_embeddings=66)
+    assert load_backbone(locate(str(tmp_path))).max_length == 64
