@@ -1,10 +1,12 @@
 """Findings of an audit, brought into the shape of tables: rows of one kind stand together."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tunesmith.judge.errors_table import visible
 
+_DIGEST = re.compile("[0-9a-f]{40,128}")
 MOST, LONGEST = 12, 400
 """Items of a list and characters of a text that a cell shows."""
 STATUSES = ("ok", "warn", "fail")
@@ -71,6 +73,8 @@ def plain(value: object) -> str:
     if isinstance(value, list | tuple):
         return _few([plain(item) for item in value[: MOST + 1]], len(value))
     text = visible(str(value))
+    if _DIGEST.fullmatch(text):
+        return f"{text[:12]}…"
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
 
 

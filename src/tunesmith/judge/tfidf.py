@@ -77,7 +77,7 @@ class _Features:
 
 
 def _fitted(known: Matrix, wanted: Sequence[str] | np.ndarray) -> OneVsRestClassifier:
-    model = OneVsRestClassifier(LogisticRegression(solver="liblinear", C=10.0, max_iter=200))
+    model = OneVsRestClassifier(LogisticRegression(solver="liblinear", C=10.0, max_iter=200, tol=1e-2))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         warnings.filterwarnings("ignore", message="Label .* is present in all training examples")

@@ -21,5 +21,6 @@ def test_facts_are_flat_and_empty_ones_left_out() -> None:
 def test_values_stay_short_and_harmless() -> None:
     assert plain(list(range(500))).endswith("10, 11, … (500)")
     assert len(plain("x" * 10_000)) == 400
+    assert plain("ab" * 32) == "abababababab…", "a digest is told by its first digits"
     assert plain("\x1b[31m") == "␛[31m"
     assert plain(0.000012345) == "1.234e-05" and plain(12345.6) == "12,346" and plain(None) == "–"
