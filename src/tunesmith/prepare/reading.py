@@ -126,14 +126,15 @@ def made(kind: str, options: Mapping[str, Any]) -> Format:
 class Rejects:
     """Keeps bad rows as JSON lines: what is wrong, where, the fix, and the row itself.
 
-    `rejected` and `accepted` add up to the rows read. The file appears whole when the block is left, or not at all.
+    `rejected` and `accepted` add up to the rows read. The file appears whole when the block is left, or not at all;
+    without a path bad rows are only counted.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path | None) -> None:
         self.path = path
         self.rejected = 0
         self.accepted = 0
-        self._part = path.with_name(f"{path.name}.part")
+        self._part = path.with_name(f"{path.name}.part") if path is not None else None
         self._file: IO[str] | None = None
 
     def __enter__(self) -> Self:
@@ -142,6 +143,8 @@ class Rejects:
         Raises:
             CannotCreateError: it cannot be written.
         """
+        if self._part is None:
+            return self
         try:
             self._file = self._part.open("w", encoding="utf-8")
         except OSError as error:
@@ -157,7 +160,7 @@ class Rejects:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Put the file in its place."""
-        if self._file is not None:
+        if self._file is not None and self._part is not None and self.path is not None:
             self._file.flush()
             os.fsync(self._file.fileno())
             self._file.close()

@@ -10,7 +10,7 @@ from tunesmith.core.errors import DataError, MissingInputError, Place
 ROLES = {
     "train": re.compile(r"train", re.IGNORECASE),
     "dev": re.compile(r"(dev|valid|(^|[^a-z])val([^a-z]|$)|testa$)", re.IGNORECASE),
-    "test": re.compile(r"test(?!a$)", re.IGNORECASE),
+    "test": re.compile(r"(^|[^a-z])test(?!a$)", re.IGNORECASE),
 }
 """What a name says. `testa` and `testb` are the dev and test of the CoNLL shared tasks."""
 _IGNORED = (".md", ".toml", ".py", ".html", ".zip", ".gz")

@@ -83,8 +83,7 @@ def _as_training(finding: Finding, given: dict[str, Any]) -> dict[str, Any]:
 
 
 def _read(config: RunConfig, finding: Finding, name: str, folder: Path | None) -> tuple[Example, ...]:
-    keep = config.data.skip_bad and folder is not None
-    with Rejects(folder / f"rejects.{name}.jsonl") if keep and folder else nullcontext() as rejects:
+    file = folder / f"rejects.{name}.jsonl" if folder else None
+    with Rejects(file) if config.data.skip_bad else nullcontext() as rejects:
         rows: Iterator[Example] = read(finding.path, finding.format, rejects=rejects)
         return tuple(islice(rows, config.data.limit))
-

@@ -282,6 +282,9 @@ def test_rejects_add_up_and_name_row_place_and_fix(tmp_path):
     assert [record["error"] for record in records] == ["TS-DATA-015", "TS-DATA-019", "TS-DATA-016"]
     assert all(record["fix"] and record["row"] for record in records)
     assert not list(tmp_path.glob("*.part"))
+    with Rejects(None) as counted:
+        assert len(list(read(path, finding.format, rejects=counted))) == 17
+    assert (counted.accepted, counted.rejected) == (17, 3)
     with pytest.raises(CannotCreateError), Rejects(tmp_path / "none" / "bad.jsonl"):
         pass
 
