@@ -14,7 +14,7 @@ def main() -> None:
         SAMPLE / "train.jsonl",
         task="token_classification",
         settings={
-            "data": {"dev": "dev.jsonl", "test": "test.jsonl"},
+            "data": {"dev": str(SAMPLE / "dev.jsonl"), "test": str(SAMPLE / "test.jsonl")},
             "train": {"length": "12 epochs", "learning_rate": 3e-4},
         },
         progress=None,

@@ -5,7 +5,7 @@ from pathlib import Path
 import tunesmith as ts
 
 SAMPLE = Path(__file__).parents[1] / "samples" / "support_en"
-DATA = {"dev": "dev.jsonl", "test": "test.jsonl"}
+DATA = {"dev": str(SAMPLE / "dev.jsonl"), "test": str(SAMPLE / "test.jsonl")}
 METHODS = {
     "head_only": {"length": "30 epochs"},
     "full": {"length": "8 epochs", "learning_rate": 3e-4},
