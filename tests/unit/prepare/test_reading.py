@@ -265,6 +265,9 @@ def test_texts_without_labels_need_a_task(tmp_path):
     assert [row.text for row in examples(path, task="text_classification")] == ["first text", "second text"]
     rows = examples(written(tmp_path, "b.jsonl", '{"text": "a text"}\n'), task="token_classification")
     assert rows[0].gold is None
+    rows = examples(written(tmp_path, "c.jsonl", '{"tokens": ["two", "words"]}\n'), task="token_classification")
+    assert (rows[0].text, rows[0].words, rows[0].gold) == ("two words", ((0, 3), (4, 9)), None)
+    assert examples(written(tmp_path, "d.csv", "text\na text\n"), task="text_classification")[0].gold is None
 
 
 def test_rejects_add_up_and_name_row_place_and_fix(tmp_path):

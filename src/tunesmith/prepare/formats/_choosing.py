@@ -94,6 +94,9 @@ def _tokens(guess: Guess) -> None:
             if first != second and _in_step(guess.column(first), guess.column(second)):
                 guess.fill({"tokens": first, "tags": second}, f"words from {first!r}, their tags from {second!r}")
                 return
+    named = names.named(lists, names.TOKENS)
+    if guess.asked and named and not columns.text:
+        guess.fill({"tokens": named[0]}, f"words from {named[0]!r}, without tags: the rows are read as unlabelled")
 
 
 def _in_step(first: ColumnStats, second: ColumnStats) -> bool:
