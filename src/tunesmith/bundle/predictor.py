@@ -106,6 +106,15 @@ class Predictor:
         )
 
 
+def load(bundle: Path | str) -> Predictor:
+    """Verify a bundle and open it: `load(folder).predict("...")`.
+
+    Raises:
+        ModelFileError: any byte of it was changed; the message names the file.
+    """
+    return Predictor.load(bundle)
+
+
 def answered(
     model: Model, task: Task, examples: Sequence[Example], *, tokenizer: Tokenizer, batch_tokens: int = 4096
 ) -> Answered:

@@ -12,7 +12,7 @@ def serve(
     allow_host: list[str] = typer.Option([], "--allow-host", help="A name the Host header may carry."),
     insecure: bool = typer.Option(False, "--insecure", help="Listen beyond loopback without a key."),
     max_items: int = typer.Option(64, "--max-items", min=1, help="Texts in one request."),
-    max_characters: int = typer.Option(20_000, "--max-characters", min=1, help="Characters of one text."),
+    max_characters: int = typer.Option(10_000, "--max-characters", min=1, help="Characters of one text."),
     max_body_bytes: int = typer.Option(1 << 20, "--max-body-bytes", min=64, help="Bytes of one request."),
     queue_items: int = typer.Option(256, "--queue-items", min=1, help="Texts that may wait before 503."),
     queue_seconds: float = typer.Option(0.5, "--queue-seconds", min=0.01, help="Estimated wait before 503."),

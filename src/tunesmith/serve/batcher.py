@@ -17,6 +17,7 @@ from tunesmith.core.example import Example
 from tunesmith.core.prediction import Prediction
 
 _SMOOTHING: Final = 0.2
+_BASE_COST: Final = 32
 
 
 class Overloaded(Exception):
@@ -50,21 +51,29 @@ Answer = Callable[[Sequence[Example]], tuple[list[Prediction], list[int]]]
 @dataclass(slots=True, eq=False)
 class _Job:
     examples: tuple[Example, ...]
+    cost: int
     deadline: float | None
     future: "Future[Served]" = field(default_factory=Future)
     since: float = field(default_factory=time.monotonic)
 
 
+def cost_of(examples: Sequence[Example]) -> int:
+    """What examples cost to answer, in characters: their own, and as many for each as a short text is worth."""
+    return sum(_BASE_COST + len(example.text) + len(example.pair or "") for example in examples)
+
+
 class Batcher:
     """The queue and its bookkeeping. `submit` from any thread, `run` in exactly one."""
 
-    def __init__(self, *, batch_items: int, queue_items: int, queue_seconds: float) -> None:
+    def __init__(self, *, batch_items: int, batch_characters: int, queue_items: int, queue_seconds: float) -> None:
         self._batch_items = batch_items
+        self._batch_characters = batch_characters
         self._queue_items = queue_items
         self._queue_seconds = queue_seconds
         self._jobs: deque[_Job] = deque()
         self._waiting = 0
-        self._seconds_per_item = 0.0
+        self._waiting_cost = 0
+        self._seconds_per_cost = 0.0
         self._batches = 0
         self._closed = False
         self._changed = threading.Condition()
@@ -81,13 +90,14 @@ class Batcher:
             Overloaded: too much waits already. An empty queue takes any request.
         """
         with self._changed:
-            wait = self._waiting * self._seconds_per_item
+            wait = self._waiting_cost * self._seconds_per_cost
             full = self._waiting + len(examples) > self._queue_items or wait > self._queue_seconds
             if self._closed or (self._jobs and full):
                 raise Overloaded(max(1, math.ceil(wait)))
-            job = _Job(tuple(examples), deadline)
+            job = _Job(tuple(examples), cost_of(examples), deadline)
             self._jobs.append(job)
             self._waiting += len(examples)
+            self._waiting_cost += job.cost
             self._changed.notify()
             return job.future
 
@@ -103,18 +113,21 @@ class Batcher:
             self._changed.notify_all()
 
     def _next(self) -> list[_Job]:
-        """The jobs of the next batch, at least one and at most `batch_items` texts; none when closed and empty."""
+        """The jobs of the next batch: at least one, as many as its limits hold; none when closed and empty."""
         with self._changed:
             while not self._jobs and not self._closed:
                 self._changed.wait()
             taken: list[_Job] = []
-            items = 0
-            while self._jobs and (not taken or items + len(self._jobs[0].examples) <= self._batch_items):
+            while self._jobs and (not taken or self._fits([*taken, self._jobs[0]])):
                 job = self._jobs.popleft()
                 self._waiting -= len(job.examples)
-                items += len(job.examples)
+                self._waiting_cost -= job.cost
                 taken.append(job)
             return taken
+
+    def _fits(self, jobs: Sequence[_Job]) -> bool:
+        items = sum(len(job.examples) for job in jobs)
+        return items <= self._batch_items and sum(job.cost for job in jobs) <= self._batch_characters
 
     def _serve(self, jobs: Sequence[_Job], answer: Answer) -> None:
         live = [job for job in jobs if self._begin(job)]
@@ -154,7 +167,7 @@ class Batcher:
     ) -> None:
         seconds = time.monotonic() - started
         items = len(predictions)
-        self._seconds_per_item += _SMOOTHING * (seconds / items - self._seconds_per_item)
+        self._seconds_per_cost += _SMOOTHING * (seconds / sum(job.cost for job in jobs) - self._seconds_per_cost)
         at = 0
         for job in jobs:
             own = slice(at, at + len(job.examples))

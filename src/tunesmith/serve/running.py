@@ -4,6 +4,7 @@ The server runs in a thread of its own, so that this one keeps the signals: read
 the drain time with `Connection: close`, then the listener closes, requests in flight end, and the queue runs dry.
 """
 
+import errno
 import signal
 import socket
 import sys
@@ -46,9 +47,10 @@ class Running:
         """
         known = Keys.of(keys)
         check_bind(settings.host, keys=known, insecure=settings.insecure)
-        self._socket = bound(settings.host, settings.port)
         self._asked = threading.Event()
         self.service = Service(folder, settings, on_state=self._state)
+        self._socket = bound(settings.host, settings.port)
+        self.url = _url(self._socket)
         self._log = Log(log, model=self.service.name) if log is not None else None
         self._metrics = Metrics(model=self.service.name, waiting=lambda: self.service.batcher.waiting)
         door = Door(known, hosts_allowed(settings.host, settings.allowed_hosts))
@@ -68,12 +70,6 @@ class Running:
         self._thread = threading.Thread(target=self._listen, name="tunesmith-http", daemon=True)
         self.service.start()
         self._thread.start()
-
-    @property
-    def url(self) -> str:
-        """Where it listens."""
-        host, port = self._socket.getsockname()[:2]
-        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
     def ask_to_stop(self) -> None:
         """Begin to stop; safe in a signal handler. A second time: at once."""
@@ -145,26 +141,39 @@ def bound(host: str, port: int) -> socket.socket:
         BusyError: the port is taken.
         CannotCreateError: the address cannot be bound.
     """
+    place = Place(key=f"{host}:{port}")
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         made = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise _unbound(error, place) from None
+    try:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         made.bind(address)
         made.listen(_BACKLOG)
     except OSError as error:
-        place = Place(key=f"{host}:{port}")
-        if error.errno == 98 or "in use" in str(error):
-            raise BusyError(
-                "the port is taken", code="TS-SERVE-003", place=place, fix="choose another with --port, or 0 for any."
-            ) from None
-        raise CannotCreateError(
-            f"cannot listen here: {error.strerror or error}",
-            code="TS-SERVE-004",
-            place=place,
-            fix="choose an address of this machine, and a port above 1023.",
-        ) from None
+        made.close()
+        raise _unbound(error, place) from None
     made.setblocking(False)
     return made
+
+
+def _url(listening: socket.socket) -> str:
+    host, port = listening.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _unbound(error: OSError, place: Place) -> TunesmithError:
+    if error.errno == errno.EADDRINUSE:
+        return BusyError(
+            "the port is taken", code="TS-SERVE-003", place=place, fix="choose another with --port, or 0 for any."
+        )
+    return CannotCreateError(
+        f"cannot listen here: {error.strerror or error}",
+        code="TS-SERVE-004",
+        place=place,
+        fix="choose an address of this machine, and a port above 1023.",
+    )
 
 
 @contextmanager

@@ -59,7 +59,10 @@ class Service:
         self.loaded: Loaded | None = None
         self.error: Exception | None = None
         self.batcher = Batcher(
-            batch_items=settings.batch_items, queue_items=settings.queue_items, queue_seconds=settings.queue_seconds
+            batch_items=settings.batch_items,
+            batch_characters=settings.batch_characters,
+            queue_items=settings.queue_items,
+            queue_seconds=settings.queue_seconds,
         )
         self.name = read_manifest(folder).name
         self._folder = folder

@@ -20,14 +20,16 @@ class ServeSettings(BaseModel):
     """A larger body is answered 413 before it is read to the end."""
     max_items: int = Field(default=64, ge=1)
     """Texts in one request."""
-    max_characters: int = Field(default=20_000, ge=1)
+    max_characters: int = Field(default=10_000, ge=1)
     """Of one item, text and pair together: cut before tokenising would not bound the work, refusing does."""
-    max_request_characters: int = Field(default=200_000, ge=1)
+    max_request_characters: int = Field(default=50_000, ge=1)
     """Of all items of a request."""
     body_seconds: float = Field(default=10.0, gt=0)
     """How long a body may take to arrive, else 408."""
     batch_items: int = Field(default=32, ge=1)
     """Texts that go through the model together."""
+    batch_characters: int = Field(default=16_384, ge=1)
+    """Characters that go through the model together: one long text does not hold up thirty short ones."""
     batch_tokens: int = Field(default=4096, ge=1)
     """Tokens of one forward pass."""
     queue_items: int = Field(default=256, ge=1)

@@ -1,0 +1,331 @@
+"""A real server on loopback: true answers, refusals of one shape, numbers that add up, and a graceful end."""
+
+import asyncio
+import io
+import json
+import re
+import shutil
+import threading
+import time
+
+import httpx
+import pytest
+
+from tunesmith.bundle.answers import answer_of
+from tunesmith.bundle.predictor import Predictor
+from tunesmith.core.errors import MissingInputError, ModelFileError
+from tunesmith.serve.app import POLICIES
+from tunesmith.serve.running import Running
+from tunesmith.serve.service import State
+from tunesmith.serve.settings import ServeSettings
+
+TEXTS = ["good", "my card was stolen in Beijing", "[SEP] [CLS]", "张三在北京 😀", "a" * 300, "not good " * 30]
+
+
+@pytest.fixture
+def running(tiny_bundles):
+    """`running(kind="label", **settings)`: a ready service, a client and its log."""
+    made = []
+
+    def make(kind="label", *, keys=(), ready=True, folder=None, **settings):
+        log = io.StringIO()
+        limits = ServeSettings(**({"port": 0, "drain_seconds": 0.0} | settings))
+        service = Running(folder or tiny_bundles(kind), limits, keys=keys, log=log)
+        client = httpx.Client(base_url=service.url, timeout=30)
+        made.append((service, client))
+        until = time.monotonic() + 60
+        while ready and not service.service.ready and time.monotonic() < until:
+            time.sleep(0.01)
+        return service, client, log
+
+    yield make
+    for service, client in made:
+        service.ask_to_stop()
+        try:
+            service.wait()
+        except ModelFileError:
+            assert service.service.state is State.REFUSED
+        client.close()
+
+
+def same(served, expected):
+    """Equal answers: labels and spans exactly, probabilities to 1e-5."""
+    if isinstance(served, dict):
+        assert served.keys() == expected.keys()
+        for name in served:
+            same(served[name], expected[name])
+    elif isinstance(served, list):
+        assert len(served) == len(expected)
+        for one, other in zip(served, expected, strict=True):
+            same(one, other)
+    elif isinstance(served, float):
+        assert served == pytest.approx(expected, abs=1e-5)
+    else:
+        assert served == expected
+
+
+@pytest.mark.parametrize("kind", ["entities", "label", "labels"])
+def test_a_served_answer_is_the_evaluated_answer_alone_and_in_company(kind, running, tiny_bundles):
+    _, client, _ = running(kind)
+    expected = [answer_of(item) for item in Predictor.load(tiny_bundles(kind)).predict(TEXTS)]
+    for text, answer in zip(TEXTS, expected, strict=True):
+        said = client.post("/v1/predict", json={"text": text}).json()
+        same(said["result"], answer)
+        assert said["model"] == f"tiny {kind}"
+    same(client.post("/v1/predict", json={"items": [{"text": t} for t in TEXTS]}).json()["results"], expected)
+
+    async def crowd():
+        async with httpx.AsyncClient(base_url=client.base_url, timeout=30) as many:
+            return await asyncio.gather(*(many.post("/v1/predict", json={"text": t}) for t in TEXTS * 8))
+
+    for response, answer in zip(asyncio.run(crowd()), expected * 8, strict=True):
+        assert response.status_code == 200
+        same(response.json()["result"], answer)
+
+
+def test_every_answer_carries_its_request_id_and_safe_headers(running):
+    _, client, log = running()
+    for given, kept in (("my-id-1", True), ("bad id", False), ("x" * 65, False), ("a\x1b[31m", False), (None, False)):
+        headers = {} if given is None else {"X-Request-ID": given}
+        for path in ("/livez", "/nowhere", "/"):
+            response = client.get(path, headers=headers)
+            own = response.headers["x-request-id"]
+            assert (own == given) is kept
+            assert re.fullmatch("[A-Za-z0-9-]{1,64}", own)
+            assert response.headers["x-content-type-options"] == "nosniff"
+            assert "server" not in response.headers
+    lines = [json.loads(line) for line in log.getvalue().splitlines()]
+    assert {"/livez", "/", "unknown"} <= {line.get("route") for line in lines}
+
+
+def test_every_route_has_a_policy_and_protected_ones_ask_for_the_key(running):
+    service, client, log = running(keys=["secret"])
+    document = client.get("/openapi.json").json()
+    assert set(document["paths"]) == set(POLICIES)
+    for path, policy in POLICIES.items():
+        for method in ("GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "HEAD"):
+            code = client.request(method, path).status_code
+            assert (code == 401) == (policy == "key"), (method, path, code)
+    good = {"Authorization": "Bearer secret"}
+    body = {"text": "good"}
+    assert client.post("/v1/predict", json=body, headers=good).status_code == 200
+    assert client.post("/v1/predict", json=body, headers={"X-API-Key": "secret"}).status_code == 200
+    refused = client.post("/v1/predict", json=body, headers={"X-API-Key": "wrong"})
+    assert (refused.status_code, refused.headers["www-authenticate"]) == (401, "Bearer")
+    assert "secret" not in log.getvalue() and "wrong" not in log.getvalue()
+    assert service.service.ready
+
+
+def test_numbers_add_up(running):
+    _, client, _ = running()
+    codes = [
+        *(client.post("/v1/predict", json={"text": text}).status_code for text in TEXTS),
+        client.post("/v1/predict", content=b"{").status_code,
+        client.post("/v1/predict", json={"text": ""}).status_code,
+        client.get("/v1/predict").status_code,
+        client.post("/v1/predict", json={"text": "x"}, headers={"Host": "evil"}).status_code,
+        client.get("/nowhere/" + "x" * 500).status_code,
+    ]
+    assert codes[len(TEXTS) :] == [415, 422, 405, 403, 404]
+    lines = client.get("/metrics").text.splitlines()
+    value = {line.rpartition(" ")[0]: float(line.rpartition(" ")[2]) for line in lines if not line.startswith("#")}
+    sent = sum(v for k, v in value.items() if k.startswith("tunesmith_requests_total"))
+    rejected = sum(v for k, v in value.items() if k.startswith("tunesmith_rejected_total"))
+    accepted = value['tunesmith_requests_total{code="200",model="tiny label"}']
+    assert (sent, accepted, rejected) == (len(TEXTS) + 4, len(TEXTS), 4)
+    assert value["tunesmith_batch_items_count"] == accepted
+    names = {re.split(r"[{ ]", line)[0] for line in lines if not line.startswith("#")}
+    bases = {re.sub("_(bucket|count|sum|created)$", "", name) for name in names}
+    assert {
+        "tunesmith_requests_total",
+        "tunesmith_request_duration_seconds",
+        "tunesmith_queue_duration_seconds",
+        "tunesmith_inference_duration_seconds",
+        "tunesmith_queue_items",
+        "tunesmith_batch_items",
+        "tunesmith_rejected_total",
+        "tunesmith_expired_total",
+        "tunesmith_model_info",
+    } <= bases
+    assert not any("nowhere" in line for line in lines), "a path that was sent never becomes a series"
+
+
+def test_the_log_has_every_field_and_no_text(running):
+    _, client, log = running()
+    secret = "my very private sentence"
+    client.post("/v1/predict", json={"text": secret}, headers={"X-Deadline-Ms": "5000", "X-Request-ID": "abc"})
+    client.post("/v1/predict", content=f'{{"text": 3, "{secret}": 1}}', headers={"Content-Type": "application/json"})
+    client.get(f"/{secret}?q={secret}")
+    lines = [json.loads(line) for line in log.getvalue().splitlines()]
+    mine = next(line for line in lines if line.get("request_id") == "abc")
+    assert {
+        *("ts", "level", "request_id", "model", "version", "bundle", "items", "tokens"),
+        *("queue_ms", "infer_ms", "code", "key_id", "deadline_ms", "batch_id"),
+    } <= mine.keys()
+    assert (mine["items"], mine["code"], mine["deadline_ms"]) == (1, 200, 5000)
+    assert mine["tokens"] > 3
+    assert "private" not in log.getvalue()
+    states = [line["state"] for line in lines if line.get("event") == "state"]
+    assert states == ["verifying", "loading", "warming", "ready"]
+
+
+def test_limits_are_answered_413(running):
+    _, client, _ = running(max_items=3, max_characters=50, max_request_characters=100, max_body_bytes=2000)
+    for body in (
+        {"items": [{"text": "a"}] * 4},
+        {"text": "x" * 51},
+        {"text": "x" * 26, "pair": "y" * 26},
+        {"items": [{"text": "x" * 40}] * 3},
+        {"text": "x" * 3000},
+    ):
+        response = client.post("/v1/predict", json=body)
+        assert response.status_code == 413, body
+        assert response.json()["request_id"]
+    assert client.post("/v1/predict", json={"items": [{"text": "x" * 33}] * 3}).status_code == 200
+
+
+def test_a_body_without_length_is_cut_off_at_the_limit(running):
+    _, client, _ = running(max_body_bytes=1000)
+
+    def endless():
+        for _ in range(200):
+            yield b"x" * 1000
+
+    try:
+        code = client.post("/v1/predict", content=endless(), headers={"Content-Type": "application/json"}).status_code
+    except httpx.WriteError:  # the server closed while we were still sending
+        code = 413
+    assert code == 413
+    assert client.get("/livez").status_code == 200
+
+
+def test_a_body_that_does_not_come_is_answered_408(running):
+    import socket
+
+    service, client, _ = running(body_seconds=0.2)
+    host, port = client.base_url.host, client.base_url.port
+    with socket.create_connection((host, port), timeout=10) as raw:
+        head = ("POST /v1/predict HTTP/1.1", "Host: localhost", "Content-Type: application/json", "Content-Length: 9")
+        raw.sendall("\r\n".join((*head, "", "{")).encode())
+        assert raw.recv(4096).startswith(b"HTTP/1.1 408")
+    assert service.service.ready
+
+
+def slowed(service, seconds):
+    """Make the model take its time, and say when it has begun."""
+    begun = threading.Event()
+    honest = service.service.batcher._serve
+
+    def slow(jobs, answer):
+        def late(examples):
+            begun.set()
+            time.sleep(seconds)
+            return answer(examples)
+
+        honest(jobs, late)
+
+    service.service.batcher._serve = slow
+    return begun
+
+
+def test_overload_is_answered_503_at_once_and_a_passed_deadline_504(running):
+    service, client, _ = running(queue_items=1, batch_items=1)
+    begun = slowed(service, 1.0)
+    results = {}
+
+    def ask(name, headers=None):
+        results[name] = client.post("/v1/predict", json={"text": "good"}, headers=headers or {})
+
+    first = threading.Thread(target=ask, args=("first",))
+    first.start()
+    assert begun.wait(10)
+    second = threading.Thread(target=ask, args=("second", {"X-Deadline-Ms": "100"}))
+    second.start()
+    while service.service.batcher.waiting == 0:
+        time.sleep(0.005)
+    started = time.monotonic()
+    ask("third")
+    assert time.monotonic() - started < 0.5
+    second.join(10)
+    first.join(10)
+    assert results["third"].status_code == 503
+    assert int(results["third"].headers["retry-after"]) >= 1
+    assert results["second"].status_code == 504
+    assert results["first"].status_code == 200
+    text = client.get("/metrics").text
+    assert "tunesmith_expired_total 1.0" in text
+    assert 'tunesmith_rejected_total{reason="overloaded"} 1.0' in text
+
+
+def test_a_client_that_leaves_takes_its_request_out_of_the_queue(running):
+    service, client, log = running(batch_items=1)
+    begun = slowed(service, 0.6)
+    first = threading.Thread(target=lambda: client.post("/v1/predict", json={"text": "good"}))
+    first.start()
+    assert begun.wait(10)
+    with pytest.raises(httpx.ReadTimeout):
+        httpx.post(f"{service.url}/v1/predict", json={"text": "gone"}, timeout=0.2)
+    first.join(10)
+    until = time.monotonic() + 5
+    while '"code": 499' not in log.getvalue() and time.monotonic() < until:
+        time.sleep(0.02)
+    assert '"code": 499' in log.getvalue()
+    assert 'tunesmith_rejected_total{reason="gone"} 1.0' in client.get("/metrics").text
+
+
+def test_stopping_finishes_what_was_begun(running):
+    service, client, _ = running(drain_seconds=0.4)
+    begun = slowed(service, 0.8)
+    results = []
+    asking = threading.Thread(target=lambda: results.append(client.post("/v1/predict", json={"text": "good"})))
+    asking.start()
+    assert begun.wait(10)
+    service.ask_to_stop()
+    stopping = threading.Thread(target=service.wait)
+    stopping.start()
+    until = time.monotonic() + 5
+    while service.service.state is not State.DRAINING and time.monotonic() < until:
+        time.sleep(0.01)
+    unready = httpx.get(f"{service.url}/readyz")
+    assert (unready.status_code, unready.headers["connection"]) == (503, "close")
+    assert unready.headers["retry-after"]
+    assert httpx.get(f"{service.url}/livez").status_code == 200
+    asking.join(20)
+    stopping.join(20)
+    assert results[0].status_code == 200
+    assert service.service.state is State.RETIRED
+    with pytest.raises(httpx.TransportError):
+        httpx.get(f"{service.url}/livez", timeout=1)
+
+
+def test_a_damaged_bundle_is_never_served(running, tiny_bundles, tmp_path):
+    folder = shutil.copytree(tiny_bundles("label"), tmp_path / "b")
+    data = bytearray((folder / "model.safetensors").read_bytes())
+    data[-1] ^= 1
+    (folder / "model.safetensors").write_bytes(data)
+    service, _, log = running(folder=folder, ready=False)
+    with pytest.raises(ModelFileError, match=r"model\.safetensors was changed"):
+        service.wait()
+    assert "refused" in log.getvalue()
+    with pytest.raises(MissingInputError):
+        Running(tmp_path, ServeSettings(port=0), log=None)
+
+
+def test_before_it_is_ready_it_says_so(running, monkeypatch):
+    from tunesmith.serve import service as module
+
+    hold = threading.Event()
+    honest = module.prove
+    monkeypatch.setattr(module, "prove", lambda predictor: hold.wait(20) and honest(predictor))
+    service, client, _ = running(ready=False)
+    assert client.get("/livez").status_code == 200
+    assert client.get("/readyz").status_code == 503
+    refused = client.post("/v1/predict", json={"text": "good"})
+    assert (refused.status_code, "retry-after" in refused.headers) == (503, True)
+    assert client.get("/v1/model").json()["version"] is None
+    hold.set()
+    until = time.monotonic() + 20
+    while client.get("/readyz").status_code != 200 and time.monotonic() < until:
+        time.sleep(0.02)
+    assert client.post("/v1/predict", json={"text": "good"}).status_code == 200
+    assert service.service.ready
