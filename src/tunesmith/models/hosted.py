@@ -109,10 +109,12 @@ class HostedBackbone(Backbone):
                 place=Place(key="train.gradient_checkpointing"),
                 fix="set it to false, or choose another backbone.",
             )
-        verb = "enable" if self.gradient_checkpointing else "disable"
-        # transformers renamed the pair: the new name where it exists, since the old one warns
-        renamed, old = f"activation_checkpointing_{verb}", f"gradient_checkpointing_{verb}"
-        getattr(self.encoder, renamed if hasattr(self.encoder, renamed) else old)()
+        encoder = self.encoder
+        if "activation_checkpointing_enable" in dir(encoder):  # transformers renamed the pair, and its old names warn
+            on, off = encoder.activation_checkpointing_enable, encoder.activation_checkpointing_disable
+        else:
+            on, off = encoder.gradient_checkpointing_enable, encoder.gradient_checkpointing_disable
+        (on if self.gradient_checkpointing else off)()
         self._checkpointing = self.gradient_checkpointing
 
 
