@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -34,10 +34,35 @@ class TrainingData:
         """The token ids that occur, ascending."""
         return [int(index) for index in np.unique(np.concatenate([window.input_ids for window in self.encodings]))]
 
-    def batch(self, indices: Sequence[int]) -> Batch:
-        """These windows laid end to end."""
+    def tokens(self, indices: Sequence[int]) -> int:
+        """Tokens of these windows."""
+        return sum(len(self.encodings[index]) for index in indices)
+
+    def batch(self, indices: Sequence[int], *, multiple: int = 1) -> Batch:
+        """These windows laid end to end, and where `multiple` asks for it one more, without a place or an id.
+
+        It rounds the token count up to a multiple, so that the matrix library meets few shapes: each new one costs it
+        time and memory. No loss sees it.
+        """
         chosen = [self.encodings[index] for index in indices]
-        return collate(chosen, [self.ids[encoding.example] for encoding in chosen])
+        ids = [self.ids[encoding.example] for encoding in chosen]
+        missing = -self.tokens(indices) % multiple
+        if missing:
+            chosen.append(_filler(chosen[0], missing))
+            ids.append("")
+        return collate(chosen, ids)
+
+
+def _filler(like: Encoding, length: int) -> Encoding:
+    nowhere = np.zeros(0, np.int32)
+    return replace(
+        like,
+        input_ids=np.full(length, like.input_ids[0], np.int32),
+        segment_ids=None,
+        places=nowhere,
+        units=nowhere,
+        targets=None if like.targets is None else like.targets[:0],
+    )
 
 
 def epoch_groups(data: TrainingData, settings: TrainSettings, epoch: int) -> list[list[tuple[int, ...]]]:

@@ -36,7 +36,6 @@ class GroupLoss:
 
     loss: float = 0.0
     terms: dict[str, float] = field(default_factory=dict)
-    tokens: int = 0
 
 
 def backward(
@@ -50,7 +49,7 @@ def backward(
         NumericsError: a loss is not finite; names the step and the examples.
     """
     scales = _scales(objective, group)
-    result = GroupLoss(tokens=sum(batch.tokens for batch in group))
+    result = GroupLoss()
     for index, batch in enumerate(group):
         torch.manual_seed(derived(seed, "dropout", step, index))
         total = _weighed(objective, batch, scales, result)
@@ -112,5 +111,6 @@ def gradient_error(batches: Sequence[Batch], step: int, parameters: Sequence[str
 
 
 def _named(ids: Sequence[str], most: int = 16) -> str:
+    ids = [name for name in ids if name]  # rounding adds a window without an id
     rest = f" and {len(ids) - most} more" if len(ids) > most else ""
     return ", ".join(ids[:most]) + rest

@@ -20,6 +20,9 @@ from tunesmith.tune.progress import Progress
 from tunesmith.tune.schedules import rate_factor
 from tunesmith.tune.settings import TrainSettings
 
+ROUND_TOKENS = 16
+"""bf16 on a processor: token counts are rounded up to a multiple of this"""
+
 
 class Training:
     """Steps and evaluates. It neither loops, nor saves, nor decides when."""
@@ -50,6 +53,7 @@ class Training:
         self.optimizer = AdamW(self.form.parameters, self.form.masters, groups=groups)
         self._words_decay = sum(g.decay * g.rate for g in groups if self.form.words in g.names)
         self._left: float | None = None
+        self._multiple = ROUND_TOKENS if choice.precision == "bf16" and device.type == "cpu" else 1
         self._planned = -1
         self._groups: list[list[tuple[int, ...]]] = []
         self.plan()
@@ -89,7 +93,9 @@ class Training:
         begin = time.perf_counter()
         progress, optimizer = self.progress, self.optimizer
         self.objective.model.train()
-        batches = [self.data.batch(indices).to(self.device) for indices in self._groups[progress.group]]
+        group = self._groups[progress.group]
+        batches = [self.data.batch(indices, multiple=self._multiple).to(self.device) for indices in group]
+        tokens = sum(self.data.tokens(indices) for indices in group)
         optimizer.discard()
         found = backward(self.objective, batches, seed=self.data.seed, step=progress.step, collect=optimizer.collect)
         norm = optimizer.gradient_norm()
@@ -98,7 +104,7 @@ class Training:
         rate = self.rate() if rate is None else rate
         optimizer.step(rate, shrink=clip_factor(norm, self.settings.clip))
         progress.unseen_decay *= 1 - rate * self._words_decay
-        self._advance(found.tokens, time.perf_counter() - begin)
+        self._advance(tokens, time.perf_counter() - begin)
         return Stepped(
             step=progress.step,
             epoch=progress.epochs,
@@ -107,7 +113,7 @@ class Training:
             terms=found.terms,
             learning_rate=rate,
             gradient_norm=norm,
-            tokens=found.tokens,
+            tokens=tokens,
             seconds=time.perf_counter() - begin,
         )
 

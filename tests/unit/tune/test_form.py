@@ -91,3 +91,14 @@ def test_a_table_that_does_not_learn_does_not_fade(bench: Any) -> None:
     before = model.backbone.embeddings.words.weight.detach().clone()
     bench.trained(model, weight_decay=0.5)
     assert torch.equal(model.backbone.embeddings.words.weight, before)
+
+
+def test_the_window_that_rounds_a_batch_up_changes_nothing(bench: Any) -> None:
+    model = bench.model(dropout=0.0)
+    found = []
+    for multiple in (1, 16):
+        batch = bench.data.batch([0, 3, 5], multiple=multiple)
+        assert batch.tokens % multiple == 0 and bench.task.count(batch) == 3
+        loss = bench.task.loss(model(batch), batch, head=model.head)
+        found.append((loss, torch.autograd.grad(loss, list(model.parameters()))))
+    torch.testing.assert_close(found[0], found[1], rtol=1e-5, atol=1e-6)
