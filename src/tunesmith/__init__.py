@@ -12,19 +12,27 @@ The names below are imported when first used, so that `import tunesmith` costs n
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tunesmith.run.api import Run, audit, evaluate, load, train
+    from tunesmith.bundle.predictor import load
+    from tunesmith.run.api import Run, audit, evaluate, train
     from tunesmith.serve.running import serve
 
+_HOMES = {
+    "Run": "tunesmith.run.api",
+    "audit": "tunesmith.run.api",
+    "evaluate": "tunesmith.run.api",
+    "load": "tunesmith.bundle.predictor",
+    "serve": "tunesmith.serve.running",
+    "train": "tunesmith.run.api",
+}
 __all__ = ["Run", "audit", "evaluate", "load", "serve", "train"]
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever the name stands for
-    if name not in __all__:
+    if name not in _HOMES:
         raise AttributeError(f"module 'tunesmith' has no attribute {name!r}; it has: {', '.join(__all__)}")
     import importlib
 
-    room = "tunesmith.serve.running" if name == "serve" else "tunesmith.run.api"
-    return vars(importlib.import_module(room))[name]
+    return vars(importlib.import_module(_HOMES[name]))[name]
 
 
 def __dir__() -> list[str]:

@@ -1,10 +1,14 @@
 """`tunesmith train`: from a configuration to a measured model, with progress, and nothing lost on Ctrl-C."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
 from tunesmith.cli.output import emit, out
+
+if TYPE_CHECKING:
+    from tunesmith.run.config import RunConfig
 
 
 def train(
@@ -29,10 +33,7 @@ def train(
     config = read_config(file, overrides=assignments, data=data)
     target = folder or Path("runs") / file.stem
     if find_lr:
-        from tunesmith.cli.rate_chart import draw
-        from tunesmith.run.find_lr import range_test
-
-        draw(range_test(config), as_json=as_json)
+        _find_lr(config, as_json=as_json)
         return
     run_folder = opened(target, resume=resume)
     sources = origins(config.as_table(), read_table(file), assignments)
@@ -46,3 +47,20 @@ def train(
             if isinstance(event, Interrupted):
                 code = wish.exit_code or 75
     raise typer.Exit(code)
+
+
+def _find_lr(config: "RunConfig", *, as_json: bool) -> None:
+    from tunesmith.cli.counting import counting
+    from tunesmith.cli.rate_chart import chart
+    from tunesmith.run.find_lr import range_test
+
+    with counting("trying rates", quiet=as_json) as progress:
+        found = range_test(config, progress=progress)
+    if as_json:
+        emit(found.as_record())
+        return
+    out.print(chart(found.tried, found.suggestion), highlight=False, markup=False)
+    if found.suggestion is None:
+        out.print("the loss fell at no rate: look at the data, or raise train.batch_size")
+        return
+    out.print(f"suggested  --set train.learning_rate={found.suggestion:.1e}    (configured: {found.configured:g})")

@@ -1,26 +1,21 @@
 """The Python door: the same road as the command line, for notebooks and scripts."""
 
-import json
 import sys
-import tempfile
 from collections.abc import Mapping
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
-from tunesmith.bundle.predictor import Predictor
-from tunesmith.core.errors import UsageError
 from tunesmith.judge.scoring import Scores
 from tunesmith.prepare.audit import AuditReport
-from tunesmith.run.audited import audited_source, config_of
-from tunesmith.run.config import KEYS, RunConfig, parsed
+from tunesmith.run.audited import audited_source
+from tunesmith.run.config import RunConfig, overlaid, parsed, read_table
 from tunesmith.run.evaluate import evaluated
-from tunesmith.run.events import Interrupted
-from tunesmith.run.folder import RunFolder, opened
+from tunesmith.run.events import Interrupted, Noted, Phase, RunEvent
+from tunesmith.run.folder import RunFolder, opened, read_json
 from tunesmith.run.stopping import stop_wishes
 from tunesmith.run.train import run
-from tunesmith.tune.events import Evaluated, Stepped
+from tunesmith.tune.events import Evaluated
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +27,7 @@ class Run:
     @property
     def report(self) -> dict[str, Any]:
         """What `report.json` holds: splits with metrics, intervals and baselines, cost, environment, data."""
-        found: dict[str, Any] = json.loads(RunFolder(self.folder).report.read_text(encoding="utf-8"))
-        return found
+        return read_json(RunFolder(self.folder).report)
 
     @property
     def bundle(self) -> Path:
@@ -78,10 +72,10 @@ def train(
         TunesmithError: with place and remedy; the exit code and the stable code are its attributes.
         KeyboardInterrupt: after the state was saved; call again with the command line's `--resume`.
     """
-    config = _config(Path(source), {"task": task, "backbone": backbone}, settings or {})
+    config = _config(Path(source), task=task, backbone=backbone, settings=settings or {})
     target = Path(out) if out else _fresh(Path("runs"), Path(source).stem)
     folder = opened(target, resume=False)
-    origins = {key: "python" for key in config.as_table()}
+    origins = dict.fromkeys(config.as_table(), "python")
     with stop_wishes() as wish:
         for event in run(config, folder, origins=origins, should_stop=wish):
             if isinstance(event, Interrupted):
@@ -89,15 +83,6 @@ def train(
             if progress is not None:
                 _tell(event, progress)
     return Run(folder.path)
-
-
-def load(bundle: str | Path) -> Predictor:
-    """Verify a bundle and open it: `load(folder).predict("...")`.
-
-    Raises:
-        ModelFileError: any byte of it was changed; the message names the file.
-    """
-    return Predictor.load(Path(bundle))
 
 
 def audit(source: str | Path) -> AuditReport:
@@ -108,3 +93,36 @@ def audit(source: str | Path) -> AuditReport:
 def evaluate(bundle: str | Path, data: str | Path) -> Scores:
     """Score a bundle on a labelled file, with intervals."""
     return evaluated(Path(bundle), Path(data)).scores
+
+
+def _config(
+    source: Path, *, task: str | None, backbone: str | None, settings: Mapping[str, Any]
+) -> RunConfig:
+    is_config = source.suffix == ".toml"
+    table = read_table(source) if is_config else {"data": {"train": str(source.resolve())}}
+    chosen = ({"task": {"kind": task}} if task else {}) | ({"backbone": backbone} if backbone else {})
+    folder = source.parent if is_config else Path()
+    return parsed(overlaid(overlaid(table, settings), chosen), folder=folder.resolve())
+
+
+def _fresh(parent: Path, name: str) -> Path:
+    """`parent/name`, or the first `parent/name-2`, `-3`, ... that is not there yet."""
+    taken = parent / name
+    number = 2
+    while taken.exists():
+        taken = parent / f"{name}-{number}"
+        number += 1
+    return taken
+
+
+def _tell(event: RunEvent, out: TextIO) -> None:
+    match event:
+        case Phase():
+            out.write(f"{event.name} {event.detail}\n")
+        case Noted():
+            out.write(f"  {event.text}\n")
+        case Evaluated():
+            out.write(f"  epoch {event.epoch:.2f}  dev {event.score:.4f}{'  best' if event.best else ''}\n")
+        case _:
+            return
+    out.flush()

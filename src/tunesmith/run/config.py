@@ -176,6 +176,15 @@ def overridden(table: Mapping[str, Any], assignments: Sequence[str]) -> dict[str
     return result
 
 
+def overlaid(table: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """The table with the values of another laid over it, key by key, as deep as both are tables."""
+    result = _copied(table)
+    for key, value in over.items():
+        below = result.get(key)
+        result[key] = overlaid(below, value) if isinstance(below, dict) and isinstance(value, Mapping) else value
+    return result
+
+
 def origins(resolved: Mapping[str, Any], file: Mapping[str, Any], assignments: Sequence[str]) -> dict[str, str]:
     """For each leaf of the resolved configuration: "flag", "file" or "default"."""
     flags = {assignment.partition("=")[0].strip() for assignment in assignments}

@@ -108,6 +108,12 @@ def opened(path: Path, *, resume: bool) -> RunFolder:
     return folder
 
 
+def read_json(file: Path) -> dict[str, Any]:
+    """What `write_json` wrote."""
+    found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    return found
+
+
 def write_json(file: Path, record: Mapping[str, Any]) -> None:
     """Write a JSON file so that a crash leaves the old one or the new one, never a part."""
     write_lines(file, [json.dumps(record, ensure_ascii=False, indent=2)])

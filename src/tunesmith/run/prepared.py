@@ -48,6 +48,8 @@ def prepared(config: RunConfig, *, rejects: Path | None = None, check: bool = Tr
     data = load(config, rejects=rejects)
     task = config.task or TASKS.make(data.finding.task, key="task")
     task = task.bound(data.train)
+    for examples in (data.dev, data.test):
+        task.bound(examples)  # a label that training lacks is refused now, not after an hour of training
     backbone = load_backbone(checkpoint, dropout=config.train.dropout)
     tokenizer = Tokenizer(checkpoint.tokenizer_file, max_length=min(backbone.max_length, LONGEST_WINDOW))
     certificates = certificates_of(task, data.splits(), tokenizer)
@@ -76,7 +78,8 @@ def certificates_of(
     if not isinstance(task, TokenClassification):
         return {}
     return {
-        name: certify(examples, tokenizer, level=task.level, scheme=task.scheme) for name, examples in splits.items()
+        name: certify(examples, tokenizer, level=task.level, scheme=task.scheme, max_length=task.max_length)
+        for name, examples in splits.items()
     }
 
 

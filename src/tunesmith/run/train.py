@@ -21,7 +21,7 @@ from tunesmith.models.inference import logits_of
 from tunesmith.models.surgery import apply_method, merge
 from tunesmith.run.config import RunConfig
 from tunesmith.run.events import Finished, Interrupted, Noted, Phase, RunEvent
-from tunesmith.run.folder import RunFolder
+from tunesmith.run.folder import RunFolder, read_json
 from tunesmith.run.journal import Journal
 from tunesmith.run.lock import locked
 from tunesmith.run.prepared import Prepared, prepared
@@ -51,6 +51,10 @@ def run(
         TunesmithError: whatever is wrong with data, model, configuration or disk, with place and remedy.
     """
     with locked(folder.path):
+        if resume and folder.bundle.is_dir():
+            yield Noted("this run is complete already; nothing was done")
+            yield Finished(folder.path, read_json(folder.report))
+            return
         yield Phase("reading", config.data.train)
         ready = prepared(config, rejects=folder.path)
         yield from (Noted(note) for note in (*ready.notes, f"audit: {ready.audit.status}; {ready.data.sizes()}"))

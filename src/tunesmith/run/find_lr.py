@@ -1,0 +1,45 @@
+"""The learning-rate range test of a configuration, without a run folder."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tunesmith.run.config import RunConfig
+from tunesmith.run.prepared import prepared
+from tunesmith.run.train import settings_of, training_data, tuned_model
+from tunesmith.tune.find_lr import Range, Tried, find_lr, suggested
+
+
+@dataclass(frozen=True, slots=True)
+class RangeTest:
+    """What was tried, and the rate that it speaks for (None where the loss never fell)."""
+
+    tried: tuple[Tried, ...]
+    suggestion: float | None
+    configured: float
+
+    def as_record(self) -> dict[str, object]:
+        """A JSON-ready object."""
+        rows = [{"rate": item.rate, "loss": item.loss, "smoothed": item.smoothed} for item in self.tried]
+        return {"suggestion": self.suggestion, "configured": self.configured, "tried": rows}
+
+
+def range_test(config: RunConfig, *, progress: Callable[[int], None] = lambda done: None) -> RangeTest:
+    """Try one step at each of 100 rates from 1e-6 to 1e-1; `progress` is told how many were tried.
+
+    Raises:
+        TunesmithError: what would stop the run itself.
+    """
+    ready = prepared(config)
+    settings = settings_of(ready.config)
+    tried = []
+    for item in find_lr(
+        tuned_model(ready),
+        ready.task,
+        training_data(ready),
+        settings=settings,
+        regularizers=config.regularizers,
+        rates=Range(),
+    ):
+        tried.append(item)
+        progress(len(tried))
+    return RangeTest(tuple(tried), suggested(tried), settings.learning_rate or 0.0)
