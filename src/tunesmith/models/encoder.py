@@ -34,9 +34,9 @@ class Embeddings(nn.Module):
         super().__init__()
         width = shape.embedding_width
         self.offset = shape.position_offset
-        self.words = nn.Embedding(shape.vocabulary, width)
-        self.positions = nn.Embedding(shape.positions, width)
-        self.segments = nn.Embedding(shape.segments, width) if shape.segments else None
+        self.words = _table(shape.vocabulary, width)
+        self.positions = _table(shape.positions, width)
+        self.segments = _table(shape.segments, width) if shape.segments else None
         self.norm = nn.LayerNorm(width, eps=shape.norm_epsilon)
         self.dropout = Dropout(shape.dropout)
         self.project = nn.Linear(width, shape.width) if width != shape.width else None
@@ -114,7 +114,8 @@ class Layer(nn.Module):
 class Encoder(Backbone):
     """Embeddings and layers with fresh weights, N(0, initializer_range), as transformers begins."""
 
-    def __init__(self, shape: Shape, config: Mapping[str, Any]) -> None:
+    def __init__(self, shape: Shape, config: Mapping[str, Any], *, fresh: bool = True) -> None:
+        """`fresh=False` leaves the weights undefined, for a caller that fills every one of them."""
         super().__init__()
         self.shape = shape
         self.config = dict(config)
@@ -124,7 +125,8 @@ class Encoder(Backbone):
         self.carried: dict[str, Tensor] = {}
         self.embeddings = Embeddings(shape)
         self.layers = nn.ModuleList(Layer(shape) for _ in range(shape.layers))
-        self.apply(self._begin)
+        if fresh:
+            self.apply(self._begin)
 
     def embed(self, batch: Batch) -> Tensor:
         """The input of the first layer, [N, D]."""
@@ -147,3 +149,8 @@ class Encoder(Backbone):
             nn.init.normal_(module.weight, std=self.shape.initializer_range)
         if isinstance(module, nn.Linear):
             nn.init.zeros_(module.bias)
+
+
+def _table(rows: int, width: int) -> nn.Embedding:
+    """An embedding whose weights are still undefined: drawing them twice would cost a second for large tables."""
+    return nn.Embedding(rows, width, _weight=torch.empty(rows, width))

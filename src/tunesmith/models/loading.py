@@ -56,8 +56,7 @@ def load_backbone(checkpoint: Checkpoint, *, dropout: float | None = None) -> Ba
         fill_hosted(hosted, read_tensors(checkpoint.weight_files), place=str(checkpoint.folder))
         return hosted
     config = _with_dropout(checkpoint.config, family, dropout)
-    with torch.device("meta"):
-        encoder = Encoder(family.shape(config), config)
+    encoder = Encoder(family.shape(config), config, fresh=False)  # not on "meta": that imports for a second
     sorted_out = _sort_out(read_tensors(checkpoint.weight_files), family, place=str(checkpoint.folder))
     _fill(encoder, sorted_out[0], family, place=str(checkpoint.folder))
     encoder.carried = sorted_out[1] if family.head == "pooler" else {}
