@@ -27,7 +27,7 @@ MODEL = str(Path(starter).parent / "model")
 def sentences(file):
     """Words and IOB2 tags of each sentence; the file is IOB1."""
     words, tags, before = [], [], "O"
-    for line in file.read_text(encoding="utf-8").splitlines() + [""]:
+    for line in (*file.read_text(encoding="utf-8").splitlines(), ""):
         fields = line.split()
         if not fields or fields[0] == "-DOCSTART-":
             if words:

@@ -11,7 +11,9 @@ from tunesmith.core.component import Component, Room
 from tunesmith.core.errors import ConfigError
 
 ROOMS = [value for value in vars(rooms).values() if isinstance(value, Room)]
-EVERY = [pytest.param(room, kind, id=f"{room.package.rpartition('.')[2]}.{kind}") for room in ROOMS for kind in room.kinds]
+EVERY = [
+    pytest.param(room, kind, id=f"{room.package.rpartition('.')[2]}.{kind}") for room in ROOMS for kind in room.kinds
+]
 
 
 @pytest.mark.parametrize("room, kind", EVERY)

@@ -1,4 +1,4 @@
-"""Imports point down, without circles; rooms on one level do not know each other; only the command line imports late."""
+"""Imports point down, without circles, not sideways; only the command line imports late."""
 
 import ast
 from pathlib import Path

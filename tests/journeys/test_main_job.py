@@ -37,7 +37,9 @@ def test_entities_with_the_starter(tunesmith: Callable[..., Any], tmp_path: Path
     assert titles["Alignment certificate"]["status"] == "ok"
 
     run = tmp_path / "run"
-    done = tunesmith("train", written, "--out", run, "--set", "train.length=4 epochs", "--set", "train.learning_rate=4e-4")
+    done = tunesmith(
+        "train", written, "--out", run, "--set", "train.length=4 epochs", "--set", "train.learning_rate=4e-4"
+    )
     assert done.code == 0, done.err
     report = json.loads((run / "report.json").read_text(encoding="utf-8"))
     test = report["splits"]["test"]

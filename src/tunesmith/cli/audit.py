@@ -13,9 +13,13 @@ SHOWN = 10
 
 
 def audit(
-    source: Path = typer.Argument(..., help="A data file, a folder of splits, or a TOML configuration.", metavar="DATA|CONFIG"),
+    source: Path = typer.Argument(
+        ..., help="A data file, a folder of splits, or a TOML configuration.", metavar="DATA|CONFIG"
+    ),
     data: Path = typer.Option(None, "--data", help="Folder that the paths of a configuration are relative to."),
-    assignments: list[str] = typer.Option([], "--set", help="Override one key, e.g. --set data.limit=1000.", metavar="KEY=VALUE"),
+    assignments: list[str] = typer.Option(
+        [], "--set", help="Override one key, e.g. --set data.limit=1000.", metavar="KEY=VALUE"
+    ),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON object."),
     page: Path = typer.Option(None, "--page", help="Also write the findings as one self-contained HTML page."),
 ) -> None:
@@ -34,7 +38,7 @@ def audit(
     if as_json:
         emit(record)
     else:
-        out.print(f"[bold]Audit of {source}[/]")
+        out.print(f"[bold]Audit of {escape(str(source))}[/]")
         found = Table(box=None, show_header=False, pad_edge=False)
         for section in report.sections:
             found.add_row(STATUS[section.status], f"[bold]{section.title}[/]", escape(section.summary))

@@ -9,7 +9,9 @@ from tunesmith.cli.output import emit, out, table
 app = typer.Typer(help="Show, check and explain configurations.", no_args_is_help=True)
 
 FILE = typer.Argument(..., help="A TOML configuration.", metavar="CONFIG")
-SET = typer.Option([], "--set", help="Override one key, e.g. --set method.rank=4. May be repeated.", metavar="KEY=VALUE")
+SET = typer.Option(
+    [], "--set", help="Override one key, e.g. --set method.rank=4. May be repeated.", metavar="KEY=VALUE"
+)
 JSON = typer.Option(False, "--json", help="Print one JSON object.")
 
 

@@ -11,7 +11,9 @@ def evaluate(
     bundle: Path = typer.Argument(..., help="A bundle, or a run folder that holds one.", metavar="RUN|BUNDLE"),
     data: Path = typer.Argument(..., help="A labelled file.", metavar="DATA"),
     keep: Path = typer.Option(None, "--out", help="Keep the answers there, as JSONL."),
-    options: list[str] = typer.Option([], "--set", help="How to read the file, e.g. --set label=intent.", metavar="KEY=VALUE"),
+    options: list[str] = typer.Option(
+        [], "--set", help="How to read the file, e.g. --set label=intent.", metavar="KEY=VALUE"
+    ),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON object."),
 ) -> None:
     """Answer every row and print the metrics with 95 % intervals, the same arithmetic as the report's."""

@@ -23,7 +23,7 @@ def emit(record: Mapping[str, Any]) -> None:
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Table:
     """A plain table; numbers to the right."""
-    made = Table(title=title, title_justify="left", title_style="bold", header_style="dim")
+    made = Table(title=escape(title), title_justify="left", title_style="bold", header_style="dim")
     for index, column in enumerate(columns):
         numbers = all(isinstance(row[index], int | float) for row in rows) and bool(rows)
         made.add_column(column, justify="right" if numbers else "left", overflow="fold")

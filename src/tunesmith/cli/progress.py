@@ -5,11 +5,12 @@ from abc import ABC, abstractmethod
 from types import TracebackType
 from typing import Any, Self
 
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from tunesmith.cli.output import out
-from tunesmith.run.events import Advanced, Finished, Interrupted, Noted, Phase, RunEvent
-from tunesmith.tune.events import Evaluated, Saved, Started, Stepped, Stopped
+from tunesmith.run.events import Finished, Interrupted, Noted, Phase, RunEvent
+from tunesmith.tune.events import Evaluated, Started, Stepped, Stopped
 
 EVERY_SECONDS = 5.0
 """Between two plain lines of progress."""
@@ -25,31 +26,14 @@ class Watch(ABC):
 
     def show(self, event: RunEvent) -> None:
         """Show one event."""
-        match event:
-            case Phase():
-                self.line(f"[bold]{event.name}[/] {event.detail}")
-            case Noted():
-                self.line(f"  {event.text}")
-            case Started():
-                self.line(f"  {_started(event)}")
-            case Stepped():
-                self.tokens += event.tokens
-                self.seconds += event.seconds
-                self.moved(event.done, self._stepped(event))
-            case Evaluated():
-                self.score = event.score
-                mark = " [green]best[/]" if event.best else ""
-                self.line(f"  epoch {event.epoch:.2f}  dev {event.score:.4f}{mark}")
-            case Advanced():
-                self.moved(event.done / max(event.total, 1), f"{event.done} of {event.total}")
-            case Saved():
-                pass
-            case Stopped():
-                self.line(f"  {event.reason} after {event.step} steps, {event.tokens} tokens, {event.seconds:.0f} s")
-            case Interrupted():
-                self.line(f"[yellow]stopped[/] by {event.signal} at step {event.step}; go on with --resume")
-            case Finished():
-                self.line(_finished(event))
+        if isinstance(event, Stepped):
+            self.tokens += event.tokens
+            self.seconds += event.seconds
+            self.moved(event.done, self._stepped(event))
+        elif text := _told(event):
+            self.line(text)
+        if isinstance(event, Evaluated):
+            self.score = event.score
 
     def _stepped(self, event: Stepped) -> str:
         rate = self.tokens / self.seconds if self.seconds else 0.0
@@ -133,6 +117,27 @@ class PlainWatch(Watch):
         return None
 
 
+def _told(event: RunEvent) -> str | None:
+    """The line that an event is worth, if any."""
+    match event:
+        case Phase():
+            return f"[bold]{event.name}[/] {escape(event.detail)}"
+        case Noted():
+            return f"  {escape(event.text)}"
+        case Started():
+            return f"  {_started(event)}"
+        case Evaluated():
+            return f"  epoch {event.epoch:.2f}  dev {event.score:.4f}{' [green]best[/]' if event.best else ''}"
+        case Stopped():
+            return f"  {event.reason} after {event.step} steps, {event.tokens:,} tokens, {event.seconds:.0f} s"
+        case Interrupted():
+            return f"[yellow]stopped[/] by {event.signal} at step {event.step}; go on with --resume"
+        case Finished():
+            return _finished(event)
+        case _:
+            return None
+
+
 def _started(event: Started) -> str:
     length = f"{event.steps} steps" if event.steps is not None else "a given time"
     rows = f", {event.vocabulary[0]} of {event.vocabulary[1]} embedding rows" if event.vocabulary else ""
@@ -141,4 +146,6 @@ def _started(event: Started) -> str:
 
 
 def _finished(event: Finished) -> str:
-    return f"[bold]{event.record['headline']}[/]\n[dim]report[/]  {event.folder / 'report.html'}\n[dim]bundle[/]  {event.folder / 'bundle'}"
+    places = (("report", event.folder / "report.html"), ("bundle", event.folder / "bundle"))
+    lines = [f"[dim]{name}[/]  {escape(str(path))}" for name, path in places]
+    return "\n".join([f"[bold]{escape(event.record['headline'])}[/]", *lines])

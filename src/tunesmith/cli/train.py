@@ -14,8 +14,12 @@ if TYPE_CHECKING:
 def train(
     file: Path = typer.Argument(..., help="A TOML configuration, as `tunesmith init` writes it.", metavar="CONFIG"),
     folder: Path = typer.Option(None, "--out", help="Run folder to make; runs/<name of the configuration> by default."),
-    data: Path = typer.Option(None, "--data", help="Folder that the data paths are relative to, instead of the configuration's."),
-    assignments: list[str] = typer.Option([], "--set", help="Override one key, e.g. --set train.length='1 epoch'.", metavar="KEY=VALUE"),
+    data: Path = typer.Option(
+        None, "--data", help="Folder that the data paths are relative to, instead of the configuration's."
+    ),
+    assignments: list[str] = typer.Option(
+        [], "--set", help="Override one key, e.g. --set train.length='1 epoch'.", metavar="KEY=VALUE"
+    ),
     resume: bool = typer.Option(False, "--resume", help="Go on with a run that was stopped."),
     find_lr: bool = typer.Option(False, "--find-lr", help="Only run a short learning-rate range test and draw it."),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON object at the end, and no progress."),
@@ -26,9 +30,10 @@ def train(
     """
     from tunesmith.cli.progress import PlainWatch, RichWatch
     from tunesmith.run.config import origins, read_config, read_table
+    from tunesmith.run.events import Finished, Interrupted
     from tunesmith.run.folder import opened
     from tunesmith.run.stopping import stop_wishes
-    from tunesmith.run.train import Finished, Interrupted, run
+    from tunesmith.run.train import run
 
     config = read_config(file, overrides=assignments, data=data)
     target = folder or Path("runs") / file.stem

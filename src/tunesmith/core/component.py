@@ -81,7 +81,8 @@ class Room(Generic[C]):
             if inspect.isclass(value) and issubclass(value, self.contract) and value.__module__ == module.__name__
         ]
         if len(own) != 1:
-            raise TypeError(f"{module.__name__} must define exactly one {self.contract.__name__}, it defines {len(own)}")
+            wanted = self.contract.__name__
+            raise TypeError(f"{module.__name__} must define exactly one {wanted}, it defines {len(own)}")
         return own[0]
 
     def make(self, table: Mapping[str, Any] | str, *, key: str) -> C:

@@ -1,16 +1,16 @@
 """Every way a run can be refused, each with a stable code, a place, a remedy and an exit code (sysexits.h).
 
-    TunesmithError
-    ├── UsageError              2   the command was called in a way that has no meaning
-    ├── DataError              65   a row, label or span that cannot be used
-    ├── ModelFileError         65   weights, tokenizer or bundle that are damaged or of a refused kind
-    ├── NumericsError          65   a loss or gradient that is not a finite number
-    ├── MissingInputError      66   a file, folder or checkpoint that is not there
-    ├── MissingExtraError      69   an optional dependency that is not installed
-    ├── CannotCreateError      73   an output that exists already or may not be written
-    ├── StorageError           74   the disk failed or is full
-    ├── BusyError              75   another process holds the lock: try again later
-    └── ConfigError            78   a configuration that is wrong at a named key
+TunesmithError
+├── UsageError              2   the command was called in a way that has no meaning
+├── DataError              65   a row, label or span that cannot be used
+├── ModelFileError         65   weights, tokenizer or bundle that are damaged or of a refused kind
+├── NumericsError          65   a loss or gradient that is not a finite number
+├── MissingInputError      66   a file, folder or checkpoint that is not there
+├── MissingExtraError      69   an optional dependency that is not installed
+├── CannotCreateError      73   an output that exists already or may not be written
+├── StorageError           74   the disk failed or is full
+├── BusyError              75   another process holds the lock: try again later
+└── ConfigError            78   a configuration that is wrong at a named key
 """
 
 from dataclasses import dataclass
@@ -66,9 +66,7 @@ class TunesmithError(Exception):
         }
 
 
-def _rebuild(
-    kind: type[TunesmithError], message: str, code: str, place: Place | None, fix: str
-) -> TunesmithError:
+def _rebuild(kind: type[TunesmithError], message: str, code: str, place: Place | None, fix: str) -> TunesmithError:
     return kind(message, code=code, place=place, fix=fix)
 
 

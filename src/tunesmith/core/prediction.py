@@ -91,26 +91,26 @@ def _shown(text: str, pair: str | None) -> str:
     return html.escape(text) if pair is None else f"{html.escape(text)}<br>{html.escape(pair)}"
 
 
-def _plain(value: Gold | Answer) -> Any:
+def _plain(value: Gold | Answer) -> Any:  # noqa: ANN401 - any JSON value
     if isinstance(value, tuple):
         return [_plain_item(item) for item in value]
     return value
 
 
-def _plain_item(item: Span | ScoredSpan | str) -> Any:
+def _plain_item(item: Span | ScoredSpan | str) -> Any:  # noqa: ANN401 - any JSON value
     if isinstance(item, str):
         return item
     plain: dict[str, Any] = {"start": item.start, "end": item.end, "label": item.label}
     return plain | ({"confidence": item.confidence} if isinstance(item, ScoredSpan) else {})
 
 
-def _gold(value: Any) -> Gold:
+def _gold(value: Any) -> Gold:  # noqa: ANN401 - any JSON value
     if not isinstance(value, list):
         return value  # type: ignore[no-any-return]  # JSON gave a str or a float, which is what Gold is
     return tuple(Span(**item) if isinstance(item, dict) else item for item in value)
 
 
-def _answer(value: Any) -> Answer:
+def _answer(value: Any) -> Answer:  # noqa: ANN401 - any JSON value
     if not isinstance(value, list):
         return value  # type: ignore[no-any-return]  # JSON gave a str or a float, which is what Answer is
     return tuple(ScoredSpan(**item) if isinstance(item, dict) else item for item in value)

@@ -6,6 +6,6 @@ from tunesmith.core.method import Method
 from tunesmith.core.regularizer import Regularizer
 from tunesmith.core.task import Task
 
-TASKS = Room("tunesmith.tasks", Task)
-METHODS = Room("tunesmith.methods", Method)
-REGULARIZERS = Room("tunesmith.tune.regularizers", Regularizer)
+TASKS = Room("tunesmith.tasks", Task)  # type: ignore[type-abstract]
+METHODS = Room("tunesmith.methods", Method)  # type: ignore[type-abstract]
+REGULARIZERS = Room("tunesmith.tune.regularizers", Regularizer)  # type: ignore[type-abstract]

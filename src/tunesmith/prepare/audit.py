@@ -5,7 +5,7 @@ prints as an object, and the report shows as a page.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -117,7 +117,8 @@ def _balance(splits: Mapping[str, Sequence[Example]]) -> Section:
     rows = tuple({"label": label, "count": n, "share": round(n / total, 4)} for label, n in counts.most_common())
     rare = [label for label, n in counts.items() if n < 5]
     (top, most), least = counts.most_common(1)[0], min(counts.values())
-    summary = f"{len(counts)} labels in {name}; {top!r} is the most frequent ({most / total:.0%}), ratio {most / least:.3g}:1"
+    shares = f"{top!r} is the most frequent ({most / total:.0%}), ratio {most / least:.3g}:1"
+    summary = f"{len(counts)} labels in {name}; {shares}"
     if rare:
         return Section("Balance", "warn", f"{summary}; {len(rare)} label(s) have fewer than 5 examples", rows)
     return Section("Balance", "ok", summary, rows)
@@ -154,7 +155,8 @@ def _certificate(certificates: Mapping[str, Certificate]) -> Section:
     total = sum(certificate.total for certificate in certificates.values())
     repaired = sum(certificate.repaired for certificate in certificates.values())
     status: Status = "fail" if lost > 0.005 * total else "warn" if lost or repaired else "ok"
-    summary = f"{total - lost - repaired} of {total} entities survive tokenisation exactly, {repaired} repaired, {lost} lost"
+    exact = total - lost - repaired
+    summary = f"{exact} of {total} entities survive tokenisation exactly, {repaired} repaired, {lost} lost"
     return Section("Alignment certificate", status, summary, (*rows, *faults[:SHOWN]))
 
 
@@ -210,7 +212,12 @@ def _leaks(splits: Mapping[str, Sequence[Example]]) -> Section:
     (first, train), *others = splits.items()
     seen = {_key(example): example for example in reversed(train)}
     rows = [
-        {"split": name, "line": str(example.source), f"in {first}": str(seen[_key(example)].source), "text": _short(example.text)}
+        {
+            "split": name,
+            "line": str(example.source),
+            f"in {first}": str(seen[_key(example)].source),
+            "text": _short(example.text),
+        }
         for name, examples in others
         for example in examples
         if _key(example) in seen
@@ -220,7 +227,8 @@ def _leaks(splits: Mapping[str, Sequence[Example]]) -> Section:
     evaluated = sum(len(examples) for _, examples in others)
     share = len(rows) / evaluated
     status: Status = "fail" if share > 0.05 else "warn"
-    summary = f"{len(rows)} of {evaluated} evaluation texts ({share:.1%}) occur in {first}: scores on them are flattered"
+    found = f"{len(rows)} of {evaluated} evaluation texts ({share:.1%}) occur in {first}"
+    summary = f"{found}: scores on them are flattered"
     return Section("Leaks between splits", status, summary, tuple(rows[:SHOWN]))
 
 
@@ -228,12 +236,13 @@ def _script(splits: Mapping[str, Sequence[Example]], *, english_only: bool) -> S
     examples = next(iter(splits.values()))
     chinese = mostly_chinese(example.text for example in examples[:2000])
     if chinese and english_only:
-        summary = 'the texts are mostly Chinese and the backbone knows English only: set backbone = "starter:multilingual"'
+        remedy = 'set backbone = "starter:multilingual"'
+        summary = f"the texts are mostly Chinese and the backbone knows English only: {remedy}"
         return Section("Language", "fail", summary)
     return Section("Language", "ok", "mostly Chinese" if chinese else "no script that the backbone cannot read")
 
 
-def mostly_chinese(texts: "Sequence[str] | Any") -> bool:
+def mostly_chinese(texts: Iterable[str]) -> bool:
     """Whether more than half of the letters are CJK ideographs."""
     letters = Counter("cjk" if "\u4e00" <= c <= "\u9fff" else "other" for text in texts for c in text if c.isalpha())
     return letters["cjk"] > letters["other"]

@@ -95,9 +95,7 @@ def evaluate(bundle: str | Path, data: str | Path) -> Scores:
     return evaluated(Path(bundle), Path(data)).scores
 
 
-def _config(
-    source: Path, *, task: str | None, backbone: str | None, settings: Mapping[str, Any]
-) -> RunConfig:
+def _config(source: Path, *, task: str | None, backbone: str | None, settings: Mapping[str, Any]) -> RunConfig:
     is_config = source.suffix == ".toml"
     table = read_table(source) if is_config else {"data": {"train": str(source.resolve())}}
     chosen = ({"task": {"kind": task}} if task else {}) | ({"backbone": backbone} if backbone else {})

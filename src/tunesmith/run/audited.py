@@ -9,7 +9,6 @@ from tunesmith.run.config import RunConfig, overridden, parsed, read_config
 from tunesmith.run.prepared import prepared
 
 
-
 def audited_source(source: Path, *, data: Path | None = None, overrides: Sequence[str] = ()) -> AuditReport:
     """Audit a TOML configuration, a folder that holds train, dev and test files, or a single file.
 

@@ -1,4 +1,4 @@
-"""`RunConfig`: everything that decides a run, read from TOML, closed at every level, saved with the origin of each value.
+"""`RunConfig`: everything that decides a run, read from TOML, closed at every level, saved with each value's origin.
 
 Precedence is file, then `--set`. Environment variables never change a run.
 """
@@ -7,7 +7,7 @@ import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
@@ -35,7 +35,7 @@ class SplitSettings(BaseModel):
 
 
 class DataSettings(BaseModel):
-    """Where the rows are. Any further key is an option of the file format (`format`, `text`, `label`, `encoding`, ...)."""
+    """Where the rows are. Any further key is an option of the file format (`format`, `text`, `encoding`, ...)."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
 
@@ -189,9 +189,7 @@ def origins(resolved: Mapping[str, Any], file: Mapping[str, Any], assignments: S
     """For each leaf of the resolved configuration: "flag", "file" or "default"."""
     flags = {assignment.partition("=")[0].strip() for assignment in assignments}
     named = {key for key, _ in leaves(file)}
-    return {
-        key: "flag" if key in flags else "file" if key in named else "default" for key, _ in leaves(resolved)
-    }
+    return {key: "flag" if key in flags else "file" if key in named else "default" for key, _ in leaves(resolved)}
 
 
 def require_files(config: RunConfig) -> None:
@@ -224,7 +222,7 @@ def leaves(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
             yield name, value
 
 
-def _value(text: str) -> Any:
+def _value(text: str) -> Any:  # noqa: ANN401 - any TOML value
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
@@ -242,7 +240,10 @@ def _section(table: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     return section
 
 
-def _typed(table: Mapping[str, Any], key: str, kind: type, default: Any) -> Any:
+V = TypeVar("V", int, str)
+
+
+def _typed(table: Mapping[str, Any], key: str, kind: type[V], default: V) -> V:
     value = table.get(key, default)
     if not isinstance(value, kind) or isinstance(value, bool):
         raise ConfigError(f"must be of type {kind.__name__}", code="TS-CONF-004", place=Place(key=key))

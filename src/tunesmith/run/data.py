@@ -9,6 +9,7 @@ from typing import Any
 
 from tunesmith.core.errors import DataError, Place
 from tunesmith.core.example import Example
+from tunesmith.prepare.audit import labels_of
 from tunesmith.prepare.reading import Finding, Rejects, detect, read
 from tunesmith.prepare.splitting import fingerprint, split
 from tunesmith.run.config import RunConfig
@@ -24,6 +25,8 @@ class RunData:
     dev: tuple[Example, ...]
     test: tuple[Example, ...]
     finding: Finding
+    notes: tuple[str, ...]
+    """What was detected about the files, one sentence each."""
     record: dict[str, Any]
 
     def sizes(self) -> str:
@@ -49,11 +52,13 @@ def load(config: RunConfig, *, rejects: Path | None = None) -> RunData:
     given = dict(data.options) | ({"task": config.task.kind()} if config.task else {})
     files = {"train": data.train} | {name: file for name, file in (("dev", data.dev), ("test", data.test)) if file}
     finding = detect(config.path(data.train), given=given)
-    rows: dict[str, tuple[Example, ...]] = {}
-    for name, file in files.items():
-        found = finding if name == "train" else detect(config.path(file), given=_as_training(finding, given))
+    rows = {"train": _read(config, finding, "train", rejects)}
+    notes = list(finding.notes)
+    for name, file in list(files.items())[1:]:
+        found = detect(config.path(file), given=_as_training(config, finding, rows["train"]) | given)
+        notes += [f"{name}: {note}" for note in found.notes if note not in finding.notes]
         rows[name] = _read(config, found, name, rejects)
-    record: dict[str, Any] = {"files": {name: str(config.path(file)) for name, file in files.items()}}
+    record: dict[str, Any] = {"files": dict(files)}
     shares = {name: 0.0 if name in rows else _share(config, name) for name in ("dev", "test")}
     if any(shares.values()):
         made = split(rows["train"], dev=shares["dev"], test=shares["test"], by=data.split.by, seed=config.seed)
@@ -69,7 +74,9 @@ def load(config: RunConfig, *, rejects: Path | None = None) -> RunData:
             )
     record["fingerprint"] = {name: fingerprint(rows[name]) for name in NAMES}
     record["counts"] = {name: len(rows[name]) for name in NAMES}
-    return RunData(train=rows["train"], dev=rows["dev"], test=rows["test"], finding=finding, record=record)
+    return RunData(
+        train=rows["train"], dev=rows["dev"], test=rows["test"], finding=finding, record=record, notes=tuple(notes)
+    )
 
 
 def _share(config: RunConfig, name: str) -> float:
@@ -77,9 +84,12 @@ def _share(config: RunConfig, name: str) -> float:
     return config.data.split.dev if name == "dev" else config.data.split.test
 
 
-def _as_training(finding: Finding, given: dict[str, Any]) -> dict[str, Any]:
-    """Read the other splits as the training file was read: the same format, columns and task."""
-    return finding.options() | given
+def _as_training(config: RunConfig, finding: Finding, examples: Sequence[Example]) -> dict[str, Any]:
+    """Read the other splits as the training file was read, and refuse at its line a label that it does not have."""
+    labels = {label for example in examples for label in labels_of(example)}
+    labels |= set(config.task.label_names) if config.task else set()
+    options = finding.options()
+    return options | {"labels": sorted(labels)} if labels and "labels" not in options else options
 
 
 def _read(config: RunConfig, finding: Finding, name: str, folder: Path | None) -> tuple[Example, ...]:

@@ -1,7 +1,7 @@
 """Where a run lives on disk, and the promise that nothing in it is ever half-written.
 
-    runs/NAME/  config.json  journal.jsonl  checkpoints/  split.json  audit.json  report.json  report.html
-                predictions.dev.jsonl  predictions.test.jsonl  bundle/
+runs/NAME/  config.json  journal.jsonl  checkpoints/  split.json  audit.json  report.json  report.html
+            predictions.dev.jsonl  predictions.test.jsonl  bundle/
 """
 
 import errno

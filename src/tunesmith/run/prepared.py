@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tunesmith.core.example import Example
+from tunesmith.core.model import Backbone
 from tunesmith.core.rooms import TASKS
 from tunesmith.core.task import Task
 from tunesmith.core.tokenizer import Tokenizer
-from tunesmith.core.model import Backbone
 from tunesmith.models.checkpoint import Checkpoint, locate
 from tunesmith.models.loading import load_backbone
 from tunesmith.prepare.audit import AuditReport, audit, mostly_chinese
@@ -58,7 +58,7 @@ def prepared(config: RunConfig, *, rejects: Path | None = None, check: bool = Tr
     found = audit(
         data.splits(), tokenizer=tokenizer, certificates=certificates, english_only=config.backbone in ENGLISH
     )
-    notes = (*data.finding.notes, *_language_note(config, data.train))
+    notes = (*data.notes, *_language_note(config, data.train))
     return Prepared(
         config=config.with_task(task),
         data=data,
@@ -71,9 +71,7 @@ def prepared(config: RunConfig, *, rejects: Path | None = None, check: bool = Tr
     )
 
 
-def certificates_of(
-    task: Task, splits: dict[str, tuple[Example, ...]], tokenizer: Tokenizer
-) -> dict[str, Certificate]:
+def certificates_of(task: Task, splits: dict[str, tuple[Example, ...]], tokenizer: Tokenizer) -> dict[str, Certificate]:
     """An alignment certificate for each split of a task with entities, else nothing."""
     if not isinstance(task, TokenClassification):
         return {}
@@ -87,4 +85,3 @@ def _language_note(config: RunConfig, examples: tuple[Example, ...]) -> tuple[st
     if config.backbone in ENGLISH and mostly_chinese(example.text for example in examples[:2000]):
         return ('warning: the texts are mostly Chinese; set backbone = "starter:multilingual"',)
     return ()
-

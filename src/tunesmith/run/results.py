@@ -30,16 +30,20 @@ def write_inputs(folder: RunFolder, ready: Prepared, origins: Mapping[str, str])
 
 def judged(folder: RunFolder, ready: Prepared, task: Task) -> dict[str, Any]:
     """The report of a run from its stored predictions, written as JSON and as a page."""
+    rows = {name: ready.data.splits()[name] for name in JUDGED}
+    rivals = baselines(task.kind(), ready.data.train, [example for name in JUDGED for example in rows[name]])
     splits = {}
+    start = 0
     for name in JUDGED:
-        rivals = baselines(task.kind(), ready.data.train, ready.data.splits()[name])
+        end = start + len(rows[name])
         splits[name] = judge_split(
             read_predictions(folder.predictions(name)),
-            rivals,
+            {rival: answers[start:end] for rival, answers in rivals.items()},
             kind=task.kind(),
             main=task.main_metric,
             seed=ready.config.seed,
         )
+        start = end
     facts = RunFacts(
         task=task.kind(),
         name=folder.path.name,
