@@ -85,8 +85,9 @@ class RunConfig:
         }
 
     def path(self, name: str) -> Path:
-        """A path of the `data` section, made absolute."""
-        return (self.folder / Path(name).expanduser()).resolve()
+        """A path of the `data` section: as seen from the working directory where it lies below that, else absolute."""
+        found = (self.folder / Path(name).expanduser()).resolve()
+        return found.relative_to(Path.cwd()) if found.is_relative_to(Path.cwd()) else found
 
     def with_task(self, task: Task) -> "RunConfig":
         """The same run with its task decided."""
