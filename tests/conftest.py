@@ -222,7 +222,7 @@ GOLDEN_TEXTS = (
 
 @pytest.fixture(scope="session")
 def tiny_bundles(tiny_bert_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """`tiny_bundles("entities" | "label" | "labels")`: a bundle of a random model. Copy it before you change it."""
+    """`tiny_bundles("entities" | "label" | "labels" | "pair" | "score")`: of a random model. Copy it to change it."""
     from tunesmith.bundle.manifest import BaseRecord
     from tunesmith.bundle.write import Origin, write_bundle
     from tunesmith.core.rooms import TASKS
@@ -232,6 +232,8 @@ def tiny_bundles(tiny_bert_folder: Path, tmp_path_factory: pytest.TempPathFactor
         "label": {"kind": "text_classification", "labels": ["bad", "fine", "good"], "multi_label": False},
         "labels": {"kind": "text_classification", "labels": ["anger", "joy", "trust"], "multi_label": True}
         | {"thresholds": [0.4, 0.5, 0.6]},
+        "pair": {"kind": "pair_matching", "labels": ["different", "same"]},
+        "score": {"kind": "pair_matching", "score_range": [0.0, 5.0]},
     }
     folder = tmp_path_factory.mktemp("bundles")
 
@@ -246,8 +248,10 @@ def tiny_bundles(tiny_bert_folder: Path, tmp_path_factory: pytest.TempPathFactor
             model = Model(backbone, task.head(backbone))
             for parameter in model.head.parameters():
                 torch.nn.init.normal_(parameter, std=1.0)
+        pair = "my card was lost" if kind in ("pair", "score") else None
         examples = [
-            Example(id=f"g{n}", text=text, source=Source("dev", n)) for n, text in enumerate(GOLDEN_TEXTS, start=1)
+            Example(id=f"g{n}", text=text, pair=pair, source=Source("dev", n))
+            for n, text in enumerate(GOLDEN_TEXTS, start=1)
         ]
         origin = Origin(
             name=f"tiny {kind}",

@@ -91,7 +91,7 @@ def test_it_answers_at_once_and_marks_entities_as_characters(visit, service):
     assert marked == [entity["text"] for entity in answer["result"]["entities"]]
     assert page.locator("#answer tbody tr").count() == len(marked)
     assert "ms in all" in page.inner_text("#latency")
-    assert page.inner_text("#count") == "34 characters"
+    assert page.inner_text("#count") == "32 characters"
 
 
 def test_bars_show_labels_and_the_history_brings_answers_back(visit, service):
@@ -117,6 +117,17 @@ def test_several_labels_are_chips(visit, service):
     ask(page, "good")
     assert page.locator("#answer .bar").count() == 3
     assert page.locator("#answer .verdict .chip").count() + page.locator("#answer .empty").count() >= 1
+
+
+@pytest.mark.parametrize("kind", ["pair", "score"])
+def test_pairs_have_two_fields(kind, visit, service):
+    page = visit(service(kind).url)
+    page.wait_for_selector("#answer .verdict")
+    page.fill("#text", "good")
+    page.fill("#pair", "not good")
+    page.click("#run")
+    page.wait_for_function("() => document.querySelector('#history li span')?.textContent === 'good / not good'")
+    assert json.loads(page.text_content("#json"))["result"].keys() >= {"label" if kind == "pair" else "score"}
 
 
 def test_the_keyboard_is_enough(visit, service):

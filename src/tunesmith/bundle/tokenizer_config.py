@@ -3,6 +3,8 @@
 import json
 from typing import Any, Final
 
+from tunesmith.core.tokenizer import Tokenizer
+
 _ROLES: Final = {
     "[CLS]": ("cls_token",),
     "[SEP]": ("sep_token",),
@@ -19,15 +21,17 @@ _ROLES: Final = {
 """The control tokens of the BERT, RoBERTa and GPT families and the parts they play."""
 
 
-def tokenizer_config(serialized: bytes, max_length: int) -> dict[str, Any]:
-    """The table for a fast tokenizer; control tokens of other names stay what `tokenizer.json` says they are."""
+def tokenizer_config(tokenizer: Tokenizer) -> dict[str, Any]:
+    """The table beside `tokenizer.json`; control tokens of other names stay what that file says they are."""
     roles: dict[str, str] = {}
-    for token in json.loads(serialized).get("added_tokens", ()):
+    for token in json.loads(tokenizer.serialized).get("added_tokens", ()):
         for role in _ROLES.get(str(token.get("content")), ()):
             roles.setdefault(role, str(token["content"]))
+    segments = ["token_type_ids"] if tokenizer.framing.segments else []
     return {
         "tokenizer_class": "PreTrainedTokenizerFast",
-        "model_max_length": max_length,
+        "model_max_length": tokenizer.max_length,
+        "model_input_names": ["input_ids", *segments, "attention_mask"],
         "clean_up_tokenization_spaces": False,
         "split_special_tokens": True,
     } | roles

@@ -152,7 +152,7 @@ def _write_model(draft: Path, model: Model, task: Task, tokenizer: Tokenizer) ->
     config = hub_config(model, labels=task.label_names, problem=problem_of(task))
     _write(draft / CONFIG, _json(config))
     _write(draft / TOKENIZER, tokenizer.serialized)
-    _write(draft / TOKENIZER_CONFIG, _json(tokenizer_config(tokenizer.serialized, tokenizer.max_length)))
+    _write(draft / TOKENIZER_CONFIG, _json(tokenizer_config(tokenizer)))
     with (draft / WEIGHTS).open("rb") as file:
         os.fsync(file.fileno())
 

@@ -8,7 +8,7 @@ from tunesmith.bundle.predictor import Predictor
 TEXT = "my card was stolen in 北京, please help"
 
 
-@pytest.mark.parametrize("kind", ["entities", "label", "labels"])
+@pytest.mark.parametrize("kind", ["entities", "label", "labels", "pair", "score"])
 def test_the_same_logits(kind, tiny_bundles, unlabelled):
     from transformers import AutoModelForSequenceClassification, AutoModelForTokenClassification, AutoTokenizer
     from transformers.utils import logging
@@ -19,18 +19,26 @@ def test_the_same_logits(kind, tiny_bundles, unlabelled):
     model, report = auto.from_pretrained(folder, dtype=torch.float32, output_loading_info=True)
     assert not report["missing_keys"] and not report["unexpected_keys"]
     predictor = Predictor.load(folder)
-    answered = predictor.answer(unlabelled(TEXT))
+    paired = kind in ("pair", "score")
+    answered = predictor.answer(unlabelled((TEXT, "lost") if paired else TEXT))
     window, ours = answered.windows[0], answered.logits[0]
     batch = {"input_ids": torch.from_numpy(window.input_ids.astype("int64"))[None]}
+    if paired:
+        batch["token_type_ids"] = torch.from_numpy(window.segment_ids.astype("int64"))[None]
     with torch.no_grad():
         theirs = model.eval()(**batch, attention_mask=torch.ones_like(batch["input_ids"])).logits[0]
     rows = theirs[torch.from_numpy(window.places.astype("int64"))] if kind == "entities" else theirs[None]
     torch.testing.assert_close(ours, rows, atol=1e-5, rtol=1e-5)
-    assert tuple(model.config.id2label[index] for index in range(len(predictor.labels))) == predictor.labels
+    names = predictor.labels or ("LABEL_0",)
+    assert tuple(model.config.id2label[index] for index in range(len(names))) == names
 
     tokenizer = AutoTokenizer.from_pretrained(folder)
     assert tokenizer.model_max_length == 64
-    if kind != "entities":
+    if paired:
+        theirs = tokenizer(TEXT, "lost")
+        assert theirs["input_ids"] == window.input_ids.tolist()
+        assert theirs["token_type_ids"] == window.segment_ids.tolist()
+    elif kind != "entities":
         assert tokenizer(TEXT)["input_ids"] == window.input_ids.tolist()
         typed = predictor.answer(unlabelled("[SEP] good")).windows[0].input_ids.tolist()
         assert tokenizer("[SEP] good")["input_ids"] == typed, "a typed control token stays text there too"

@@ -83,6 +83,14 @@ def test_a_served_answer_is_the_evaluated_answer_alone_and_in_company(kind, runn
         same(response.json()["result"], answer)
 
 
+@pytest.mark.parametrize("kind", ["pair", "score"])
+def test_pairs_are_served_and_a_missing_second_text_is_refused(kind, running, tiny_bundles):
+    _, client, _ = running(kind)
+    expected = answer_of(Predictor.load(tiny_bundles(kind)).predict(("good", "not good")))
+    same(client.post("/v1/predict", json={"text": "good", "pair": "not good"}).json()["result"], expected)
+    assert client.post("/v1/predict", json={"text": "good"}).status_code == 422
+
+
 def test_every_answer_carries_its_request_id_and_safe_headers(running):
     _, client, log = running()
     for given, kept in (("my-id-1", True), ("bad id", False), ("x" * 65, False), ("a\x1b[31m", False), (None, False)):

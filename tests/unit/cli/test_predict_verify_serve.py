@@ -1,0 +1,153 @@
+"""The three verbs as a user types them, in processes of their own."""
+
+import csv
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import httpx
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from tunesmith.bundle.bulk import Counts, answers
+from tunesmith.bundle.predictor import Predictor
+from tunesmith.bundle.questions import Columns, Questions
+from tunesmith.cli.predict import predict
+from tunesmith.cli.verify import verify
+from tunesmith.core.errors import CannotCreateError, DataError, ModelFileError, UsageError
+
+app = typer.Typer()
+app.command("predict")(predict)
+app.command("verify")(verify)
+PROGRAM = "import sys; from tunesmith.cli.serve import serve; import typer; typer.run(serve)"
+
+
+def run(*words, given=None):
+    """The result of a command that succeeds; an error is raised as it is."""
+    result = CliRunner().invoke(app, [str(word) for word in words], input=given, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result
+
+
+def test_lines_from_a_pipe_to_jsonl_with_character_offsets(tiny_bundles):
+    bundle = tiny_bundles("entities")
+    result = run("predict", bundle, "-", given="😀 张三 in Beijing\n\n[SEP]\n")
+    rows = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [row["text"] for row in rows] == ["😀 张三 in Beijing", "", "[SEP]"]
+    assert rows[1].keys() == {"id", "text"}, "a blank line keeps its place and has no answer"
+    for entity in rows[0]["entities"]:
+        assert rows[0]["text"][entity["start"] : entity["end"]] == entity["text"]
+        assert 0 <= entity["confidence"] <= 1
+    assert "2 answered, 1 blank" in result.stderr
+
+
+def test_csv_out_is_read_back_by_csv(tiny_bundles, tmp_path):
+    source = tmp_path / "in.csv"
+    source.write_text('id,text\nx,"a ""b"", c"\ny,\nz,"two\nlines"\n')
+    run("predict", tiny_bundles("label"), source, "--format", "csv", "--scores", "--out", tmp_path / "out.csv")
+    with (tmp_path / "out.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["id"], row["text"]) for row in rows] == [("x", 'a "b", c'), ("y", ""), ("z", "two\nlines")]
+    assert rows[0]["label"] in {"bad", "fine", "good"} and rows[1]["label"] == ""
+    assert sum(json.loads(rows[0]["scores"]).values()) == pytest.approx(1, abs=1e-4)
+
+
+@pytest.mark.parametrize(("kind", "column"), [("pair", "label"), ("score", "score")])
+def test_pairs_by_tab_or_by_column(kind, column, tiny_bundles, tmp_path):
+    piped = run("predict", tiny_bundles(kind), "-", given="good\tnot good\n\n").stdout.splitlines()
+    assert json.loads(piped[0])["pair"] == "not good" and column in json.loads(piped[0])
+    source = tmp_path / "in.csv"
+    source.write_text("text,pair\ngood,not good\n")
+    header, row = run("predict", tiny_bundles(kind), source, "--format", "csv").stdout.splitlines()
+    assert header.startswith(f"id,text,pair,{column}") and row.startswith("2,good,not good,")
+
+
+def test_answers_can_be_trained_on(tiny_bundles, tmp_path):
+    for kind, field in (("entities", "entities"), ("label", "label"), ("labels", "labels")):
+        out = tmp_path / f"{kind}.jsonl"
+        run("predict", tiny_bundles(kind), "-", "--out", out, "--no-scores", given="good\nnot good in Beijing\n")
+        assert all(field in json.loads(line) for line in out.read_text().splitlines())
+
+
+def test_skipped_rows_add_up(tiny_bundles, tmp_path):
+    source = tmp_path / "in.jsonl"
+    source.write_text('{"text":"a"}\n{"text":1}\n{"text":""}\nnot json\n{"text":"b"}\n')
+    with pytest.raises(DataError, match=r"in\.jsonl:2"):
+        CliRunner().invoke(app, ["predict", str(tiny_bundles("label")), str(source)], catch_exceptions=False)
+    out, bad = tmp_path / "out.jsonl", tmp_path / "bad.jsonl"
+    result = run("predict", tiny_bundles("label"), source, "--out", out, "--skip-bad", bad, "--json")
+    assert json.loads(result.stdout) == {"out": str(out), "read": 5, "answered": 2, "blank": 1, "rejected": 2}
+    assert [json.loads(line)["place"]["line"] for line in bad.read_text().splitlines()] == [2, 4]
+    assert len(out.read_text().splitlines()) == 3
+
+
+def test_an_output_appears_whole_or_not_at_all(tiny_bundles, tmp_path):
+    source, out = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    source.write_text('{"text":"a"}\n' * 3 + "bad\n")
+    out.write_text("before")
+    with pytest.raises(DataError):
+        run("predict", tiny_bundles("label"), source, "--out", out)
+    assert out.read_text() == "before"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.jsonl", "out.jsonl"]
+    with pytest.raises(CannotCreateError):
+        run("predict", tiny_bundles("label"), "-", "--out", tmp_path / "none" / "out", given="a\n")
+    with pytest.raises(UsageError):
+        run("predict", tiny_bundles("label"), "-", "--json", given="a\n")
+
+
+def test_a_million_rows_would_not_be_held(tiny_bundles):
+    taken = 0
+
+    def endless():
+        nonlocal taken
+        while True:
+            taken += 1
+            yield "good\n"
+
+    predictor = Predictor.load(tiny_bundles("label"))
+    reader = Questions("text", file="endless", columns=Columns(), pairs=False)
+    found = answers(predictor, reader.read(endless()), Counts(), chunk=16)
+    for _ in range(100):
+        next(found)
+    assert taken == 112
+
+
+def test_verify_says_what_it_checked_and_names_what_changed(tiny_bundles, tmp_path):
+    assert "6 golden rows" in run("verify", tiny_bundles("label")).stdout.replace("\n", " ")
+    record = json.loads(run("verify", tiny_bundles("label"), "--json").stdout)
+    assert (record["files"], record["golden_rows"]) == (8, 6)
+    folder = shutil.copytree(tiny_bundles("label"), tmp_path / "b")
+    (folder / "config.json").write_text((folder / "config.json").read_text().replace("16", "61", 1))
+    with pytest.raises(ModelFileError, match=r"config\.json was changed"):
+        run("verify", folder)
+
+
+def test_serve_answers_and_leaves_with_zero_on_sigterm(tiny_bundles):
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", PROGRAM, str(tiny_bundles("entities")), "--port", "0", "--drain-seconds", "0.2"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    ) as process:
+        assert process.stdout is not None and process.stderr is not None
+        try:
+            said = process.stderr.readline()
+            url = said.split()[-1]
+            assert url.startswith("http://127.0.0.1:")
+            until = time.monotonic() + 60
+            while httpx.get(f"{url}/readyz").status_code != 200 and time.monotonic() < until:
+                time.sleep(0.05)
+            body = {"text": "a private text in Beijing"}
+            assert httpx.post(f"{url}/v1/predict", json=body).status_code == 200
+            process.send_signal(signal.SIGTERM)
+            log, _ = process.communicate(timeout=60)
+        finally:
+            process.kill()
+    assert process.returncode == 0
+    lines = [json.loads(line) for line in log.splitlines()]
+    assert [line["state"] for line in lines if "state" in line][-2:] == ["draining", "retired"]
+    assert "private" not in log
