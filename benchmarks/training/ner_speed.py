@@ -142,11 +142,38 @@ def trainer(arguments, best):
     return tokens, clock.epochs, wall, peak, strict_f1(gold, predicted)
 
 
+def example(index, words, tags):
+    """One sentence as our reader gives it."""
+    from tunesmith.core.example import Example, Source, Span
+
+    borders, start = [], 0
+    for word in words:
+        borders.append((start, start + len(word)))
+        start += len(word) + 1
+    spans = []
+    for (begin, end), tag in zip(borders, tags, strict=True):
+        if tag.startswith("B-"):
+            spans.append(Span(begin, end, tag[2:]))
+        elif tag.startswith("I-"):
+            spans[-1] = Span(spans[-1].start, end, tag[2:])
+    source = Source("conll", index + 1)
+    return Example(id=str(index), text=" ".join(words), source=source, words=tuple(borders), gold=tuple(spans))
+
+
+def tags_of(item, answer):
+    """The IOB2 tags of a predicted entity list."""
+    tags = ["O"] * len(item.words)
+    for span in answer.predicted:
+        inside = [n for n, (start, end) in enumerate(item.words) if span.start <= start and end <= span.end]
+        for place, word in enumerate(inside):
+            tags[word] = f"{'I' if place else 'B'}-{span.label}"
+    return tags
+
+
 def tunesmith(arguments, precision):
     """`fit` over the task's own encoding and decoding."""
     import torch
 
-    from tunesmith.core.example import Example, Source, Span
     from tunesmith.core.model import Model
     from tunesmith.core.rooms import METHODS, TASKS
     from tunesmith.core.tokenizer import Tokenizer
@@ -158,20 +185,6 @@ def tunesmith(arguments, precision):
     from tunesmith.tune.events import Stepped
     from tunesmith.tune.fit import fit
     from tunesmith.tune.settings import TrainSettings
-
-    def example(index, words, tags):
-        borders, start = [], 0
-        for word in words:
-            borders.append((start, start + len(word)))
-            start += len(word) + 1
-        spans = []
-        for (begin, end), tag in zip(borders, tags, strict=True):
-            if tag.startswith("B-"):
-                spans.append(Span(begin, end, tag[2:]))
-            elif tag.startswith("I-"):
-                spans[-1] = Span(spans[-1].start, end, tag[2:])
-        source = Source("conll", index + 1)
-        return Example(id=str(index), text=" ".join(words), source=source, words=tuple(borders), gold=tuple(spans))
 
     train = [example(index, *row) for index, row in enumerate(sentences("eng.train", arguments.sentences))]
     rows = sentences("eng.testa", 1000)
@@ -199,14 +212,8 @@ def tunesmith(arguments, precision):
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     windows = task.encode(dev, tokenizer)
     logits = [values for _, values in logits_of(model, windows)]
-    predicted = []
-    for item, answer in zip(dev, task.decode(dev, windows, logits, head=model.head), strict=True):
-        tags = ["O"] * len(item.words)
-        for span in answer.predicted:
-            inside = [n for n, (start, end) in enumerate(item.words) if span.start <= start and end <= span.end]
-            for place, word in enumerate(inside):
-                tags[word] = f"{'I' if place else 'B'}-{span.label}"
-        predicted.append(tags)
+    answers = task.decode(dev, windows, logits, head=model.head)
+    predicted = [tags_of(item, answer) for item, answer in zip(dev, answers, strict=True)]
     tokens = sum(len(window) for window in encodings)
     return tokens, epochs, wall, peak, strict_f1([tags for _, tags in rows], predicted)
 

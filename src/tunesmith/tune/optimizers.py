@@ -11,12 +11,14 @@ Sources: Kingma and Ba 2015; Loshchilov and Hutter 2019 (decoupled decay); Howar
 
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+PIECE = 1 << 20
+"""Numbers that are updated together"""
 _LAYER = re.compile(r"\.(?:layers?|h|blocks?)\.(\d+)\.")
 
 
@@ -76,6 +78,7 @@ class AdamW:
         device = next(iter(self.masters.values())).device
         self._step = torch.zeros((), dtype=torch.float32, device=device)
         self._sums: dict[str, Tensor] = {}
+        self._scratch = torch.empty(0, dtype=torch.float32, device=device)
 
     def adopt(self, masters: Mapping[str, Tensor]) -> None:
         """Take these fp32 values as masters and round them into the model."""
@@ -85,24 +88,24 @@ class AdamW:
         self._publish(self.parameters)
 
     def collect(self) -> None:
-        """Move the gradients of one backward pass into fp32 sums, so that a group may have many passes."""
+        """Take over the gradients of one backward pass. The first is kept as it is, further ones are added in fp32."""
         for name, parameter in self.parameters.items():
             gradient = parameter.grad
             if gradient is None:
                 continue
             parameter.grad = None
             if name not in self._sums:
-                self._sums[name] = gradient.float()
-            elif gradient.dtype == torch.float32:
+                self._sums[name] = gradient
+            elif self._sums[name].dtype == torch.float32:
                 self._sums[name].add_(gradient)
             else:
-                self._sums[name].add_(gradient.float())
+                self._sums[name] = self._sums[name].float().add_(gradient)
 
     def gradient_norm(self) -> float:
         """Euclidean norm of everything collected; infinite or nan as soon as one number in it is."""
         if not self._sums:
             return 0.0
-        norms = torch._foreach_norm(list(self._sums.values()), 2)
+        norms = torch._foreach_norm(list(self._sums.values()), 2, dtype=torch.float32)
         return float(torch.linalg.vector_norm(torch.stack(norms)))
 
     def faulty(self) -> list[str]:
@@ -117,18 +120,31 @@ class AdamW:
     def step(self, rate: float, *, shrink: float = 1.0) -> None:
         """One update with the collected gradients times `shrink`, which are then forgotten."""
         self._step.add_(1)
+        scale = None if shrink == 1.0 else torch.full((), 1 / shrink, device=self._step.device)
         for group in self.groups:
-            names = [name for name in group.names if name in self._sums]
-            if names:
-                self._update(names, group, rate=rate * group.rate, shrink=shrink)
-        self._publish(self._sums)
+            present = [name for name in group.names if name in self._sums]
+            for names in self._pieces(present):
+                self._update(names, group, rate=rate * group.rate, scale=scale)
         self._sums.clear()
 
-    def _update(self, names: Sequence[str], group: Group, *, rate: float, shrink: float) -> None:
-        scale = None if shrink == 1.0 else torch.full((), 1 / shrink, device=self._step.device)
+    def _pieces(self, names: Sequence[str]) -> Iterator[list[str]]:
+        """Names in pieces so small that gradient, master and weight stay in the cache while one becomes the other."""
+        piece: list[str] = []
+        size = 0
+        for name in names:
+            own = self.masters[name].numel()
+            if piece and size + own > PIECE:
+                yield piece
+                piece, size = [], 0
+            piece.append(name)
+            size += own
+        if piece:
+            yield piece
+
+    def _update(self, names: Sequence[str], group: Group, *, rate: float, scale: Tensor | None) -> None:
         torch._fused_adamw_(
             [self.masters[name] for name in names],
-            [self._sums[name] for name in names],
+            self._in_fp32(names),
             [self._first[name] for name in names],
             [self._second[name] for name in names],
             [],
@@ -142,6 +158,22 @@ class AdamW:
             maximize=False,
             grad_scale=scale,
         )
+        self._publish(names)
+
+    def _in_fp32(self, names: Sequence[str]) -> list[Tensor]:
+        """The collected gradients; bf16 ones are copied into memory that every piece uses again."""
+        needed = sum(self._sums[name].numel() for name in names if self._sums[name].dtype != torch.float32)
+        if self._scratch.numel() < needed:
+            self._scratch = torch.empty(needed, dtype=torch.float32, device=self._step.device)
+        gradients, start = [], 0
+        for name in names:
+            own = self._sums[name]
+            if own.dtype != torch.float32:
+                end = start + own.numel()
+                own = self._scratch[start:end].view(own.shape).copy_(own)
+                start = end
+            gradients.append(own)
+        return gradients
 
     def _publish(self, names: Iterable[str]) -> None:
         """Round masters into the parameters of the model that are not their own masters."""

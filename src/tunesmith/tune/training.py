@@ -20,8 +20,8 @@ from tunesmith.tune.progress import Progress
 from tunesmith.tune.schedules import rate_factor
 from tunesmith.tune.settings import TrainSettings
 
-ROUND_TOKENS = 16
-"""bf16 on a processor: token counts are rounded up to a multiple of this"""
+ROUND_TOKENS = 64
+"""bf16 on a processor: token counts are rounded up to a multiple of this (to a quarter of it below 256 tokens)"""
 
 
 class Training:
