@@ -26,7 +26,7 @@ class ServeSettings(BaseModel):
     """Of all items of a request."""
     body_seconds: float = Field(default=10.0, gt=0)
     """How long a body may take to arrive, else 408."""
-    batch_items: int = Field(default=32, ge=1)
+    batch_items: int = Field(default=16, ge=1)
     """Texts that go through the model together."""
     batch_characters: int = Field(default=16_384, ge=1)
     """Characters that go through the model together: one long text does not hold up thirty short ones."""
