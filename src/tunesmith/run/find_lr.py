@@ -30,7 +30,7 @@ def range_test(config: RunConfig, *, progress: Callable[[int], None] = lambda do
         TunesmithError: what would stop the run itself.
     """
     ready = prepared(config)
-    settings = settings_of(ready.config)
+    settings = settings_of(ready)
     tried = []
     for item in find_lr(
         tuned_model(ready),

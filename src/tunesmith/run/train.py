@@ -10,6 +10,7 @@ import torch
 from tunesmith.bundle.predictor import answered
 from tunesmith.core.errors import MissingInputError, Place
 from tunesmith.core.example import Example
+from tunesmith.core.method import REFERENCE_WIDTH
 from tunesmith.core.model import Model
 from tunesmith.core.prediction import Prediction
 from tunesmith.core.seed import derived
@@ -111,9 +112,10 @@ def saved_state(folder: RunFolder) -> SavedState:
     return state
 
 
-def settings_of(config: RunConfig) -> TrainSettings:
-    """The settings with the method's own learning rate where none is given."""
-    rate = config.train.learning_rate or config.method.learning_rate
+def settings_of(ready: Prepared) -> TrainSettings:
+    """The settings with the method's own learning rate for this width where none is given."""
+    config = ready.config
+    rate = config.train.learning_rate or config.method.learning_rate * REFERENCE_WIDTH / ready.backbone.width
     return config.train.model_copy(update={"learning_rate": rate})
 
 
@@ -136,7 +138,7 @@ def _trained(
         model,
         ready.task,
         data,
-        settings=settings_of(ready.config),
+        settings=settings_of(ready),
         regularizers=ready.config.regularizers,
         evaluate=dev_score,
         keeping=Keeping(folder=folder.checkpoints, should_stop=should_stop, resume=state),

@@ -1,5 +1,6 @@
 """`[train]`: how a run learns. Everything has a default that works; a setting that contradicts another is an error."""
 
+import math
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
@@ -9,6 +10,7 @@ from tunesmith.core.duration import Duration
 from tunesmith.core.errors import ConfigError
 
 DEFAULT_BATCH = 16
+DEFAULT_EPOCHS, MOST_EPOCHS, ENOUGH_UPDATES = 3, 20, 400
 
 
 class TrainSettings(BaseModel):
@@ -16,10 +18,11 @@ class TrainSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
 
-    length: str = "3 epochs"
-    """How long to train: "3 epochs", "500 steps" or "20 minutes". Minutes depend on the machine's pace."""
+    length: str | None = None
+    """How long to train: "3 epochs", "500 steps" or "20 minutes"; only minutes make a run depend on the machine's pace.
+    Where absent: 3 epochs, or with few rows as many as make 400 updates, at most 20."""
     learning_rate: float | None = Field(default=None, gt=0)
-    """Peak rate; the method's own default where absent."""
+    """Peak rate; where absent the method's own, smaller for wider backbones."""
     schedule: Literal["linear", "cosine", "constant"] = "linear"
     """How the rate falls to zero after the warm-up, or that it does not."""
     warmup: float = Field(default=0.1, ge=0, lt=1)
@@ -84,3 +87,9 @@ class TrainSettings(BaseModel):
     def windows(self) -> int | None:
         """Windows in a batch, or None where tokens are counted."""
         return self.batch_size or (None if self.batch_tokens else DEFAULT_BATCH)
+
+    def epochs_for(self, windows: int) -> int:
+        """The epochs that a run over so many windows takes where no length is set."""
+        group = (self.windows or DEFAULT_BATCH) * self.accumulate
+        needed = math.ceil(ENOUGH_UPDATES / max(1, math.ceil(windows / group)))
+        return min(max(needed, DEFAULT_EPOCHS), MOST_EPOCHS)

@@ -44,7 +44,9 @@ class Training:
         self.settings = settings
         self.choice = choice
         self.device = device
-        self.length = Duration.parse(settings.length, key="train.length")
+        self.length = Duration.parse(
+            settings.length or f"{settings.epochs_for(len(data.encodings))} epochs", key="train.length"
+        )
         self.progress = Progress()
         self.form = TrainingForm(
             objective.model, precision=choice.precision, device=device, vocabulary=data.vocabulary()
