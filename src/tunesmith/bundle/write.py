@@ -9,7 +9,7 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -35,7 +35,7 @@ from tunesmith.bundle.manifest import (
     TokenizerRecord,
     sealed,
 )
-from tunesmith.bundle.predictor import Predictor
+from tunesmith.bundle.predictor import Predictor, reads_pairs
 from tunesmith.bundle.read import Bundle, load
 from tunesmith.bundle.tokenizer_config import tokenizer_config
 from tunesmith.core.errors import CannotCreateError, ModelFileError, Place, StorageError
@@ -187,7 +187,8 @@ def _own_version() -> str:
 
 def _write_evidence(draft: Path, written: Predictor, in_memory: Predictor, origin: Origin) -> None:
     """Golden rows and reference, as the files on disk answer, once they are proved to answer as the memory does."""
-    examples = golden.chosen(origin.golden_examples)
+    task = written.bundle.task
+    examples = golden.chosen(_readable(origin.golden_examples, task))
     training = in_memory.bundle.model.training
     in_memory.bundle.model.eval()
     try:
@@ -202,7 +203,14 @@ def _write_evidence(draft: Path, written: Predictor, in_memory: Predictor, origi
                 fix="this is a bug in tunesmith: please report it with the configuration of the run.",
             )
     _write(draft / GOLDEN, golden.dumped(rows))
-    _write(draft / REFERENCE, reference.described(written, reference.chosen(origin.reference_examples)))
+    _write(
+        draft / REFERENCE, reference.described(written, reference.chosen(_readable(origin.reference_examples, task)))
+    )
+
+
+def _readable(examples: Sequence[Example], task: Task) -> Sequence[Example]:
+    """The examples as they will be asked for: a second text that the task does not read is left out."""
+    return examples if reads_pairs(task) else [replace(example, pair=None) for example in examples]
 
 
 def _json(value: Mapping[str, Any]) -> bytes:

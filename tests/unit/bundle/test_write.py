@@ -54,6 +54,14 @@ def test_it_answers_as_the_model_in_memory(tmp_path, parts, unlabelled):
     assert [p.predicted for p in after.predictions] == [p.predicted for p in before.predictions]
 
 
+def test_a_second_text_that_the_task_does_not_read_does_not_stop_it(tmp_path, parts, unlabelled):
+    import dataclasses
+
+    examples = unlabelled(("good", "a stray pair"))
+    origin = dataclasses.replace(parts["origin"], golden_examples=examples, reference_examples=examples)
+    assert verify(write_bundle(tmp_path / "b", **parts | {"origin": origin})).golden_rows == 1
+
+
 def test_it_is_never_written_over_another(tmp_path, parts):
     folder = tmp_path / "b"
     folder.mkdir()
