@@ -86,6 +86,6 @@ def _table(model: Model) -> tuple[str, nn.Embedding]:
             words = hosted.encoder.get_input_embeddings()
         case other:
             raise TypeError(f"no word embeddings known in {type(other).__name__}")
-    if not isinstance(words, nn.Embedding):
+    if type(words) is not nn.Embedding:  # a subclass may scale what it looks up
         raise TypeError(f"the word embeddings are a {type(words).__name__} already")
     return next(name for name, module in model.named_modules() if module is words), words

@@ -25,8 +25,8 @@ class Started:
     """Numbers that learn"""
     frozen: int
     """Numbers that do not"""
-    vocabulary: tuple[int, int]
-    """Embedding rows that take part because they occur in the data, of how many the table has"""
+    vocabulary: tuple[int, int] | None
+    """Embedding rows that take part because they occur in the data, of how many; None where all of them do"""
     notes: tuple[str, ...] = ()
     """What a person should know: damaged states that were passed over, a machine that differs from the saved one's"""
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from tunesmith.core.model import Model
-from tunesmith.models.surgery import compact_vocabulary
+from tunesmith.models.surgery import VocabularyMap, compact_vocabulary
 from tunesmith.models.vocabulary import CompactEmbedding
 from tunesmith.tune.precision import Precision
 
@@ -23,7 +23,7 @@ class TrainingForm:
         self.model = model
         self.undone = False
         self._home = next(model.parameters()).device
-        self._words = compact_vocabulary(model, vocabulary)
+        self._words = _compacted(model, vocabulary)
         self._decay = 1.0
         model.to(device)
         self.parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
@@ -35,19 +35,20 @@ class TrainingForm:
 
     @property
     def words(self) -> str:
-        """Name of the embedding table's parameter."""
-        return f"{self._words.name}.weight"
+        """Name of the embedding table's parameter; empty where the table stands as it is."""
+        return f"{self._words.name}.weight" if self._words else ""
 
     @property
-    def vocabulary(self) -> tuple[int, int]:
-        """Embedding rows that stand in the model, of how many."""
-        return len(self._words.used), self._words.total
+    def vocabulary(self) -> tuple[int, int] | None:
+        """Embedding rows that stand in the model, of how many; None where the table stands as it is."""
+        return (len(self._words.used), self._words.total) if self._words else None
 
     def fade(self, decay: float) -> None:
         """Tell the model what weight decay has left of embedding rows that do not occur, where the table learns."""
-        words = self.model.get_submodule(self._words.name)
-        if isinstance(words, CompactEmbedding) and self.words in self.masters:
-            self._decay = words.decay = decay
+        if self._words and self.words in self.masters:
+            words = self.model.get_submodule(self._words.name)
+            if isinstance(words, CompactEmbedding):
+                self._decay = words.decay = decay
 
     def frozen(self) -> dict[str, Tensor]:
         """The weights that do not learn, by name, in full precision."""
@@ -66,7 +67,9 @@ class TrainingForm:
             if value is not None:
                 parameter.grad = None
                 parameter.data = value
-        self._words.restore(self.model, self._decay)
+        if self._words:
+            self._words.restore(self.model, self._decay)
+        self.model.backbone.gradient_checkpointing = False
         self._frozen.clear()
         self.model.to(self._home)
 
@@ -76,6 +79,14 @@ class TrainingForm:
                 self._frozen[name] = parameter.detach()
             parameter.data = parameter.detach().bfloat16()
         self._hook = self.model.head.register_forward_pre_hook(_in_fp32)
+
+
+def _compacted(model: Model, vocabulary: Sequence[int]) -> VocabularyMap | None:
+    """The model's own table narrowed; None for a backbone whose words are no plain table."""
+    try:
+        return compact_vocabulary(model, vocabulary)
+    except TypeError:
+        return None
 
 
 def _in_fp32(_: nn.Module, arguments: tuple[Tensor, ...]) -> tuple[Tensor, ...]:

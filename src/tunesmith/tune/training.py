@@ -51,6 +51,7 @@ class Training:
         self.form = TrainingForm(
             objective.model, precision=choice.precision, device=device, vocabulary=data.vocabulary()
         )
+        objective.model.backbone.gradient_checkpointing = settings.gradient_checkpointing
         groups = groups_of(self.form.parameters, decay=settings.weight_decay, layer_decay=settings.layer_decay)
         self.optimizer = AdamW(self.form.parameters, self.form.masters, groups=groups)
         self._words_decay = sum(g.decay * g.rate for g in groups if self.form.words in g.names)

@@ -112,8 +112,8 @@ def main(folder: Path, trials: int) -> dict[str, int]:
         method, precision = kinds[trial % len(kinds)]
         place = folder / f"trial-{trial}"
         place.mkdir()
-        for _ in range(3):
-            kills += not attempt(place, method, precision, lives=draw.uniform(0.02, took[method, precision]))
+        for _ in range(6):
+            kills += not attempt(place, method, precision, lives=draw.uniform(0.02, 0.7 * took[method, precision]))
         attempt(place, method, precision, lives=None)
         equal += (place / "digest").read_text() == expected[method, precision]
     return {"trials": trials, "kills": kills, "equal": equal}

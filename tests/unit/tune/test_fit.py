@@ -51,6 +51,14 @@ def test_the_same_run_twice_is_bitwise_equal(bench: Any, equal_weights: Any, pre
     assert [s.loss for s in of(Stepped, first)] == [s.loss for s in of(Stepped, second)]
 
 
+def test_recomputing_layers_changes_nothing(bench: Any, equal_weights: Any) -> None:
+    plain, recomputing = bench.model(), bench.model()
+    bench.trained(plain)
+    bench.trained(recomputing, gradient_checkpointing=True)
+    assert equal_weights(plain, recomputing)
+    assert recomputing.backbone.gradient_checkpointing is False
+
+
 @pytest.mark.parametrize("cut", [{"batch_size": 4, "accumulate": 9}, {"batch_size": 18, "accumulate": 2}])
 def test_the_update_does_not_depend_on_how_a_group_is_cut(bench: Any, cut: dict[str, int]) -> None:
     whole, cut_model = bench.model(dropout=0.0), bench.model(dropout=0.0)

@@ -102,3 +102,15 @@ def test_the_window_that_rounds_a_batch_up_changes_nothing(bench: Any) -> None:
         loss = bench.task.loss(model(batch), batch, head=model.head)
         found.append((loss, torch.autograd.grad(loss, list(model.parameters()))))
     torch.testing.assert_close(found[0], found[1], rtol=1e-5, atol=1e-6)
+
+
+def test_a_table_that_is_no_plain_one_stands_as_it_is(bench: Any) -> None:
+    class Scaled(torch.nn.Embedding):
+        def forward(self, ids: torch.Tensor) -> torch.Tensor:
+            return super().forward(ids) * 4
+
+    model = bench.model()
+    scaled = Scaled(*model.backbone.embeddings.words.weight.shape)
+    model.backbone.embeddings.words = scaled
+    started = bench.trained(model, length="1 epochs")[0]
+    assert started.vocabulary is None and model.backbone.embeddings.words is scaled
