@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from tunesmith.core.component import validated
 from tunesmith.core.errors import ConfigError, MissingInputError, Place
@@ -47,8 +47,8 @@ class DataSettings(BaseModel):
     """File the reported score is measured on; taken from `train` where absent."""
     split: SplitSettings = SplitSettings()
     """Shares and manner of the rows taken from `train` for the files that are absent."""
-    limit: int | None = None
-    """Use only the first rows of each file: for a quick try."""
+    limit: int | None = Field(default=None, ge=1)
+    """Use only so many rows of each file, evenly spaced: for a quick try."""
     alignment_loss: float = 0.005
     """The largest share of training entities that may be lost between labels and tokens before training refuses."""
     skip_bad: bool = False

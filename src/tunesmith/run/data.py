@@ -1,9 +1,8 @@
 """The rows of a run: read the files that are named, take the splits that are not, write down which row went where."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +58,9 @@ def load(config: RunConfig, *, rejects: Path | None = None) -> RunData:
         notes += [f"{name}: {note}" for note in found.notes if note not in finding.notes]
         rows[name] = _read(config, found, name, rejects)
     record: dict[str, Any] = {"files": dict(files)}
+    if data.limit is not None:
+        rows = _thinned(rows, data.limit)
+        notes.append(f"data.limit = {data.limit}: evenly spaced rows only, without labels that are then not learnt")
     shares = {name: 0.0 if name in rows else _share(config, name) for name in ("dev", "test")}
     if any(shares.values()):
         made = split(rows["train"], dev=shares["dev"], test=shares["test"], by=data.split.by, seed=config.seed)
@@ -95,5 +97,23 @@ def _as_training(config: RunConfig, finding: Finding, examples: Sequence[Example
 def _read(config: RunConfig, finding: Finding, name: str, folder: Path | None) -> tuple[Example, ...]:
     file = folder / f"rejects.{name}.jsonl" if folder else None
     with Rejects(file) if config.data.skip_bad else nullcontext() as rejects:
-        rows: Iterator[Example] = read(finding.path, finding.format, rejects=rejects)
-        return tuple(islice(rows, config.data.limit))
+        return tuple(read(finding.path, finding.format, rejects=rejects))
+
+
+def _thinned(rows: Mapping[str, tuple[Example, ...]], limit: int) -> dict[str, tuple[Example, ...]]:
+    """At most `limit` rows of each split, evenly spaced, since files are often sorted by label.
+
+    Rows of the other splits with a label that no chosen training row has could be neither learnt nor scored fairly.
+    """
+    chosen = {name: _spaced(examples, limit) for name, examples in rows.items()}
+    known = {label for example in chosen["train"] for label in labels_of(example)}
+    return {
+        name: tuple(example for example in examples if known.issuperset(labels_of(example)))
+        for name, examples in chosen.items()
+    }
+
+
+def _spaced(examples: tuple[Example, ...], limit: int) -> tuple[Example, ...]:
+    if len(examples) <= limit:
+        return examples
+    return tuple(examples[index * len(examples) // limit] for index in range(limit))
