@@ -8,7 +8,7 @@ finite is found before anything learns from it, and the examples behind it are n
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -93,9 +93,42 @@ def _scales(objective: Objective, group: Sequence[Batch]) -> list[float]:
 
 def _not_finite(objective: Objective, batch: Batch, step: int) -> NumericsError:
     return NumericsError(
-        f"the loss of step {step} is not a finite number; examples {_named(batch.ids)}",
+        f"the loss of step {step} is not a finite number; examples {_named(_guilty(objective, batch))}",
         code="TS-TUNE-010",
         fix='look at these examples, lower train.learning_rate, or use train.precision = "fp32". Nothing was updated.',
+    )
+
+
+def _guilty(objective: Objective, batch: Batch) -> Sequence[str]:
+    """The examples whose own loss is not finite without dropout; all of the batch where none is guilty alone."""
+    model, found = objective.model, []
+    model.eval()
+    with torch.no_grad():
+        for index in range(len(batch.ids)):
+            alone = _alone(batch, index)
+            loss = objective.task.loss(model(alone), alone, head=model.head) if len(alone.places) else torch.zeros(())
+            if not math.isfinite(loss.item()):
+                found.append(batch.ids[index])
+    return found or batch.ids
+
+
+def _alone(batch: Batch, index: int) -> Batch:
+    """One window of a batch as a batch."""
+    start = sum(batch.lengths[:index])
+    rows = slice(start, start + batch.lengths[index])
+    first = sum(batch.place_counts[:index])
+    places = slice(first, first + batch.place_counts[index])
+    return replace(
+        batch,
+        input_ids=batch.input_ids[rows],
+        segment_ids=None if batch.segment_ids is None else batch.segment_ids[rows],
+        positions=batch.positions[rows],
+        lengths=batch.lengths[index : index + 1],
+        places=batch.places[places] - start,
+        targets=None if batch.targets is None else batch.targets[places],
+        weight=batch.weight[places],
+        ids=batch.ids[index : index + 1],
+        place_counts=batch.place_counts[index : index + 1],
     )
 
 

@@ -1,6 +1,7 @@
 """The loop: what it yields, and that what it learns depends on nothing but the run."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -106,13 +107,32 @@ def test_a_number_that_is_not_finite_changes_nothing(bench: Any, place: str) -> 
     model = bench.model()
     before = {n: p.detach().clone() for n, p in model.named_parameters()}
     if place == "loss":
-        model.head.register_forward_hook(lambda *_: torch.full((4, 2), float("nan"), requires_grad=True))
+        model.head.register_forward_hook(lambda _, __, logits: logits * float("nan"))
     else:
         model.head.classifier.weight.register_hook(lambda gradient: gradient * float("inf"))
     with pytest.raises(NumericsError, match="step 0") as caught:
         bench.trained(model)
     assert "row:" in caught.value.message
     assert all(torch.equal(before[n], p) for n, p in model.named_parameters())
+
+
+def test_the_examples_behind_a_loss_that_is_not_finite_are_named_alone(bench: Any) -> None:
+    poisoned = list(bench.data.encodings)
+    for index in (5, 20):
+        poisoned[index] = replace(poisoned[index], weight=float("inf"))
+    bench.data = replace(bench.data, encodings=poisoned)
+    with pytest.raises(NumericsError) as caught:
+        bench.trained(bench.model(), batch_size=37)
+    assert "examples row:20, row:5" in caught.value.message or "examples row:5, row:20" in caught.value.message
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_gpu_trains_and_the_model_comes_home(bench: Any, precision: str) -> None:
+    model = bench.model()
+    events = bench.trained(model, device="cuda", precision=precision, length="8 epochs")
+    assert events[0].device.startswith("cuda")
+    assert {p.device.type for p in model.parameters()} == {"cpu"} and bench.accuracy(model) > 0.8
 
 
 def test_an_update_that_fails_later_keeps_the_earlier_ones(bench: Any) -> None:
