@@ -5,7 +5,6 @@ is handed over and skipped.
 """
 
 import csv
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +20,7 @@ Reject = Callable[[DataError, str], None]
 """Told about a row that cannot be read: the error, and the row as it stands in the file."""
 
 _ENDINGS: Final[dict[str, Kind]] = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".tsv": "tsv"}
-_FIELD: Final = 10_000_000
+_FIELD: Final = 1_000_000
 _SKIP: Final = "epair the row, or skip such rows with --skip-bad FILE."
 
 
@@ -119,7 +118,7 @@ class Questions:
         return self._question(text, pair, None if named is None else str(named), number)
 
     def _table(self, lines: Iterable[str]) -> Iterator[Question]:
-        csv.field_size_limit(min(_FIELD, sys.maxsize))
+        csv.field_size_limit(_FIELD)
         rows = csv.reader(lines, delimiter="\t" if self._kind == "tsv" else ",", strict=True)
         header: list[str] | None = None
         while True:

@@ -48,7 +48,7 @@ def _show(found: Mapping[str, Any]) -> None:
         for name, metric in split["metrics"].items()
     ]
     heading = f"{visible(found['name'] or found['task'])} on {found['headline_split']}, {split['n']:,} rows"
-    out.print(table(escape(heading), ("metric", "model", "95% interval", *rivals), rows))
+    out.print(table(heading, ("metric", "model", "95% interval", *rivals), rows))
     labels = sorted(split["labels"], key=lambda row: (-row["gold"], row["label"]))
     if labels:
         columns = ("label", "f1", "95% interval", "precision", "recall", "gold", "predicted")

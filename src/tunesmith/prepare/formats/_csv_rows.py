@@ -35,8 +35,7 @@ def rows_of(lines: Iterable[str], dialect: Dialect) -> Iterator[Row]:
     A quote that never closes would swallow the rest of the file: its first line alone is given as faulty, and
     reading goes on at the next one.
     """
-    if csv.field_size_limit() < FIELD_LIMIT:
-        csv.field_size_limit(FIELD_LIMIT)
+    csv.field_size_limit(FIELD_LIMIT)
     taken: list[str] = []
     source = iter(lines)
     number = 1
