@@ -4,7 +4,7 @@ import html
 from dataclasses import dataclass, field
 from typing import Any
 
-from tunesmith.core.example import Gold, Source, Span
+from tunesmith.core.example import Example, Gold, Source, Span
 from tunesmith.core.markup import bars, framed, highlighted
 
 
@@ -44,6 +44,31 @@ class Prediction:
     confidence: float | None = None
     scores: dict[str, float] = field(default_factory=dict)
     truncated: int = 0
+
+    @classmethod
+    def about(
+        cls,
+        example: Example,
+        predicted: Answer,
+        *,
+        confidence: float | None = None,
+        scores: dict[str, float] | None = None,
+        truncated: int = 0,
+    ) -> "Prediction":
+        """An answer beside everything that the example carried."""
+        return cls(
+            id=example.id,
+            text=example.text,
+            predicted=predicted,
+            pair=example.pair,
+            words=example.words,
+            gold=example.gold,
+            group=example.group,
+            source=example.source,
+            confidence=confidence,
+            scores=scores or {},
+            truncated=truncated,
+        )
 
     def as_record(self) -> dict[str, Any]:
         """A JSON-ready object; `Prediction.from_record` gives back an equal prediction."""

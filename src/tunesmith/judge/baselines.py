@@ -13,7 +13,7 @@ import numpy as np
 
 from tunesmith.core.errors import UsageError
 from tunesmith.core.example import Example
-from tunesmith.core.prediction import Answer, Prediction
+from tunesmith.core.prediction import Prediction
 from tunesmith.judge import entity_dictionary, tfidf
 from tunesmith.judge.forms import KINDS
 
@@ -49,29 +49,11 @@ def thinned(train: Sequence[Example]) -> Sequence[Example]:
     return [train[int(index)] for index in np.linspace(0, len(train) - 1, MOST_ROWS)]
 
 
-def answered(
-    example: Example, predicted: Answer, *, scores: dict[str, float] | None = None, confidence: float | None = None
-) -> Prediction:
-    """An answer to `example` in the form in which models give theirs."""
-    return Prediction(
-        id=example.id,
-        text=example.text,
-        pair=example.pair,
-        words=example.words,
-        gold=example.gold,
-        group=example.group,
-        source=example.source,
-        predicted=predicted,
-        scores=scores or {},
-        confidence=confidence,
-    )
-
-
 def _for_spans(train: Sequence[Example], test: Sequence[Example]) -> dict[str, list[Prediction]]:
-    found = {"all_outside": [answered(example, ()) for example in test]}
+    found = {"all_outside": [Prediction.about(example, ()) for example in test]}
     names = entity_dictionary.learn(train)
     if names:
-        found["dictionary"] = [answered(example, entity_dictionary.find(names, example)) for example in test]
+        found["dictionary"] = [Prediction.about(example, entity_dictionary.find(names, example)) for example in test]
     return found
 
 
@@ -83,12 +65,12 @@ def _for_labels(train: Sequence[Example], test: Sequence[Example]) -> dict[str, 
     # Equally frequent labels: the first of the alphabet, so that the answer does not depend on the order of the rows.
     majority = min(counts, key=lambda label: (-counts[label], label))
     shares = {label: count / len(labels) for label, count in sorted(counts.items())}
-    found = {"majority": [answered(e, majority, scores=shares, confidence=shares[majority]) for e in test]}
+    found = {"majority": [Prediction.about(e, majority, scores=shares, confidence=shares[majority]) for e in test]}
     if len(counts) > 1 and test:
         scored = tfidf.class_scores(train, labels, test)
         best = [max(scores, key=lambda label: scores[label]) for scores in scored]
         found["tfidf_logistic"] = [
-            answered(example, label, scores=scores, confidence=scores[label])
+            Prediction.about(example, label, scores=scores, confidence=scores[label])
             for example, label, scores in zip(test, best, scored, strict=True)
         ]
     return found
@@ -98,15 +80,15 @@ def _for_label_sets(train: Sequence[Example], test: Sequence[Example]) -> dict[s
     sets = [tuple(str(label) for label in example.gold) for example in train if isinstance(example.gold, tuple)]
     counts = Counter(label for labels in sets for label in set(labels))
     if not counts:
-        return {"majority": [answered(example, ()) for example in test]}
+        return {"majority": [Prediction.about(example, ()) for example in test]}
     shares = {label: count / len(sets) for label, count in sorted(counts.items())}
     frequent = tuple(label for label, share in shares.items() if share >= 0.5)
     majority = frequent or (min(counts, key=lambda label: (-counts[label], label)),)
-    found = {"majority": [answered(example, majority, scores=shares) for example in test]}
+    found = {"majority": [Prediction.about(example, majority, scores=shares) for example in test]}
     if len(counts) > 1 and test:
         scored, threshold = tfidf.label_set_scores(train, sets, test)
         found["tfidf_logistic"] = [
-            answered(
+            Prediction.about(
                 example, tuple(sorted(label for label, score in scores.items() if score >= threshold)), scores=scores
             )
             for example, scores in zip(test, scored, strict=True)
@@ -117,8 +99,8 @@ def _for_label_sets(train: Sequence[Example], test: Sequence[Example]) -> dict[s
 def _for_scores(train: Sequence[Example], test: Sequence[Example]) -> dict[str, list[Prediction]]:
     golds = [float(example.gold) for example in train if isinstance(example.gold, int | float)]
     mean = float(np.mean(golds))
-    found = {"mean": [answered(example, mean) for example in test]}
+    found = {"mean": [Prediction.about(example, mean) for example in test]}
     if test:
         scores = tfidf.similarities(train, golds, test)
-        found["tfidf_cosine"] = [answered(example, score) for example, score in zip(test, scores, strict=True)]
+        found["tfidf_cosine"] = [Prediction.about(example, score) for example, score in zip(test, scores, strict=True)]
     return found

@@ -1,12 +1,13 @@
 """From probabilities to predictions, for tasks whose answer is a label, several labels or a score of a whole text."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from tunesmith.core.example import Example, Gold
-from tunesmith.core.prediction import Answer, Prediction
+from tunesmith.core.example import Example
+from tunesmith.core.prediction import Prediction
 from tunesmith.tasks._labels import labels_of
 
 
@@ -17,9 +18,10 @@ def label_predictions(
     best = probabilities.argmax(-1).tolist()
     found = []
     for example, row, index, cut in zip(examples, probabilities.tolist(), best, truncated, strict=True):
-        gold = labels_of(example)[0] if isinstance(example.gold, tuple) and len(example.gold) == 1 else example.gold
+        if isinstance(example.gold, tuple) and len(example.gold) == 1:
+            example = replace(example, gold=labels_of(example)[0])
         scores = dict(zip(labels, row, strict=True))
-        found.append(answered(example, labels[index], gold=gold, confidence=row[index], scores=scores, truncated=cut))
+        found.append(Prediction.about(example, labels[index], confidence=row[index], scores=scores, truncated=cut))
     return found
 
 
@@ -33,32 +35,8 @@ def label_set_predictions(
     found = []
     for example, row, chosen, confidence in zip(examples, probabilities.tolist(), given.tolist(), surest, strict=True):
         predicted = tuple(label for label, yes in zip(labels, chosen, strict=True) if yes)
-        gold = labels_of(example) if isinstance(example.gold, str) else example.gold
+        if isinstance(example.gold, str):
+            example = replace(example, gold=labels_of(example))
         scores = dict(zip(labels, row, strict=True))
-        found.append(answered(example, predicted, gold=gold, confidence=confidence, scores=scores))
+        found.append(Prediction.about(example, predicted, confidence=confidence, scores=scores))
     return found
-
-
-def answered(
-    example: Example,
-    predicted: Answer,
-    *,
-    gold: Gold | None,
-    confidence: float | None = None,
-    scores: dict[str, float] | None = None,
-    truncated: int = 0,
-) -> Prediction:
-    """The prediction that carries an answer beside everything the example carried."""
-    return Prediction(
-        id=example.id,
-        text=example.text,
-        pair=example.pair,
-        words=example.words,
-        group=example.group,
-        source=example.source,
-        predicted=predicted,
-        gold=gold,
-        confidence=confidence,
-        scores=scores or {},
-        truncated=truncated,
-    )

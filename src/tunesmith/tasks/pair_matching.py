@@ -31,7 +31,7 @@ from tunesmith.core.prediction import Prediction
 from tunesmith.core.task import Task
 from tunesmith.core.tokenizer import Tokenizer
 from tunesmith.models.heads import sequence_head
-from tunesmith.tasks._answers import answered, label_predictions
+from tunesmith.tasks._answers import label_predictions
 from tunesmith.tasks._labels import ClassWeights, inventory, one_label, resolved, unknown_label, unusable
 from tunesmith.tasks._losses import at_least_fp32, class_losses
 from tunesmith.tasks._pairs import pair_window
@@ -140,7 +140,7 @@ class PairMatching(Task):
         low, high = self.score_range
         scores = (low + means.squeeze(-1).double() * (high - low)).tolist()
         return [
-            answered(example, score, gold=example.gold, truncated=cut)
+            Prediction.about(example, score, truncated=cut)
             for example, score, cut in zip(examples, scores, truncated, strict=True)
         ]
 

@@ -201,17 +201,7 @@ class TokenClassification(Task):
         for encoding in encodings:
             truncated[encoding.example] += encoding.truncated
         return [
-            Prediction(
-                id=example.id,
-                text=example.text,
-                predicted=spans,
-                pair=example.pair,
-                words=example.words,
-                gold=example.gold,
-                group=example.group,
-                source=example.source,
-                truncated=truncated[index],
-            )
+            Prediction.about(example, spans, truncated=truncated[index])
             for index, (example, spans) in enumerate(zip(examples, found, strict=True))
         ]
 
