@@ -84,9 +84,9 @@ def bundled(folder: RunFolder, ready: Prepared, model: Model, *, task: Task, rep
 def write_adapter_of(ready: Prepared, model: Model, folder: RunFolder) -> None:
     """Beside the bundle, the update alone in the files of peft, for a method that has such a form."""
     if isinstance(ready.config.method, Lora):
-        write_adapter(
-            model, ready.config.method, folder.adapter, base=ready.checkpoint.name, problem=problem_of(ready.task)
-        )
+        starter = ready.checkpoint.name.startswith("starter:")  # a name that peft could not resolve
+        base = str(ready.checkpoint.folder) if starter else ready.checkpoint.name
+        write_adapter(model, ready.config.method, folder.adapter, base=base, problem=problem_of(ready.task))
 
 
 def _cost(folder: RunFolder) -> dict[str, Any]:
