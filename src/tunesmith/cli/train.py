@@ -50,7 +50,9 @@ def train(
             if isinstance(event, Finished) and as_json:
                 emit(event.record)
             if isinstance(event, Interrupted):
-                code = wish.exit_code or 75
+                code = wish.exit_code
+                if as_json:
+                    emit({"stopped_by": event.signal, "step": event.step, "folder": str(event.folder)})
     raise typer.Exit(code)
 
 

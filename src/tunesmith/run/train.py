@@ -66,18 +66,11 @@ def run(
         if stopped.reason not in DONE:
             yield Interrupted(stopped.step, stopped.reason, folder.path)
             return
-        yield Phase("judging", "answers, intervals, baselines")
-        write_adapter_of(ready, model, folder)
-        merge(model)
-        task = ready.task.tuned(list(_answers(model, ready.task, ready.data.dev, ready.tokenizer)))
-        for name in ("dev", "test"):
-            examples = ready.data.splits()[name]
-            write_predictions(folder.predictions(name), _answers(model, task, examples, ready.tokenizer))
-            yield Noted(f"{len(examples)} answers on {name}")
-        report = judged(folder, ready, task)
-        yield Phase("bundling", "weights, tokenizer, golden rows, model card")
-        bundled(folder, ready, model, task=task, report=report)
-        yield Finished(folder.path, report)
+        for event in _concluded(ready, model, folder):
+            if (wish := should_stop()) and not isinstance(event, Finished):
+                yield Interrupted(stopped.step, wish, folder.path)
+                return
+            yield event
 
 
 def tuned_model(ready: Prepared) -> Model:
@@ -117,6 +110,22 @@ def settings_of(ready: Prepared) -> TrainSettings:
     config = ready.config
     rate = config.train.learning_rate or config.method.learning_rate * REFERENCE_WIDTH / ready.backbone.width
     return config.train.model_copy(update={"learning_rate": rate})
+
+
+def _concluded(ready: Prepared, model: Model, folder: RunFolder) -> Iterator[RunEvent]:
+    """From a trained model to answers, report and bundle; done again from the last saved state where it is cut off."""
+    yield Phase("judging", "answers, intervals, baselines")
+    write_adapter_of(ready, model, folder)
+    merge(model)
+    task = ready.task.tuned(list(_answers(model, ready.task, ready.data.dev, ready.tokenizer)))
+    for name in ("dev", "test"):
+        examples = ready.data.splits()[name]
+        write_predictions(folder.predictions(name), _answers(model, task, examples, ready.tokenizer))
+        yield Noted(f"{len(examples)} answers on {name}")
+    report = judged(folder, ready, task)
+    yield Phase("bundling", "weights, tokenizer, golden rows, model card")
+    bundled(folder, ready, model, task=task, report=report)
+    yield Finished(folder.path, report)
 
 
 def _trained(
