@@ -117,11 +117,13 @@ def _concluded(ready: Prepared, model: Model, folder: RunFolder) -> Iterator[Run
     yield Phase("judging", "answers, intervals, baselines")
     write_adapter_of(ready, model, folder)
     merge(model)
-    task = ready.task.tuned(list(_answers(model, ready.task, ready.data.dev, ready.tokenizer)))
-    for name in ("dev", "test"):
-        examples = ready.data.splits()[name]
-        write_predictions(folder.predictions(name), _answers(model, task, examples, ready.tokenizer))
-        yield Noted(f"{len(examples)} answers on {name}")
+    dev = list(_answers(model, ready.task, ready.data.dev, ready.tokenizer))
+    task = ready.task.tuned(dev)
+    again = task != ready.task  # thresholds changed what is answered
+    rows = _answers(model, task, ready.data.dev, ready.tokenizer) if again else dev
+    yield Noted(f"{write_predictions(folder.predictions('dev'), rows)} answers on dev")
+    rows = _answers(model, task, ready.data.test, ready.tokenizer)
+    yield Noted(f"{write_predictions(folder.predictions('test'), rows)} answers on test")
     report = judged(folder, ready, task)
     yield Phase("bundling", "weights, tokenizer, golden rows, model card")
     bundled(folder, ready, model, task=task, report=report)
