@@ -93,7 +93,11 @@ MADE: dict[str, list[tuple[str, Maker, dict[str, object]]]] = {
         ("several labels", several_labels, {"multi_label": True}),
         ("several labels, balanced", several_labels, {"class_weights": "balanced", "focal_gamma": 1.0}),
     ],
-    "pair_matching": [("classes", pairs, {}), ("scores", scored_pairs, {})],
+    "pair_matching": [
+        ("classes", pairs, {}),
+        ("scores", scored_pairs, {}),
+        ("symmetric", scored_pairs, {"symmetric": True}),
+    ],
     "token_classification": [
         ("BIO", entities, {}),
         ("BIOES", entities, {"scheme": "BIOES", "class_weights": "balanced"}),
@@ -124,7 +128,7 @@ CASES = [
 ]
 
 
-REFUSED = {("label_smoothing", "pair_matching: scores")}
+REFUSED = {("label_smoothing", "pair_matching: scores"), ("label_smoothing", "pair_matching: symmetric")}
 """Regularizers that have no meaning for a case, and say so (tests/unit/tune/test_label_smoothing.py)."""
 
 

@@ -6,16 +6,19 @@
 h is the hidden state of the first token of `A [SEP] B`; low and high are the least and the greatest training score, so
 that o lives in [0, 1] whatever the scale of the data, and one rate suits all. An answer is not clipped: its order
 counts beyond the ends too. Where a pair does not fit the window the longer text is cut first, and the cut is counted.
+A `symmetric` relation is read as (A, B) and as (B, A): both orders are learnt, each with half the weight, and their
+outputs are averaged, so that the answer does not depend on which text came first.
 
 When to use it: paraphrase, entailment, similarity, re-ranking of candidates. For searching among many texts it is too
 slow, since every pair needs a pass.
-Cost: one forward pass a pair.
+Cost: one forward pass a pair, two where it is symmetric.
 Relations: `text_classification` reads one text.
 Reference: Devlin et al. 2019, BERT, section 4.1 (sentence pairs); Nogueira & Cho 2019, Passage re-ranking with BERT.
 """
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Self
 
 import numpy as np
@@ -49,6 +52,8 @@ class PairMatching(Task):
     """How much each class counts in the loss; "balanced" makes rare classes count as much in all as frequent ones."""
     focal_gamma: float = Field(default=0.0, ge=0.0, le=10.0)
     """Exponent of the focal loss, which turns attention to examples that are still wrong; 0 is cross-entropy."""
+    symmetric: bool = False
+    """Whether the order of the two texts has no meaning, as for similarity and paraphrase, but not for entailment."""
     max_length: int | None = Field(default=None, ge=8)
     """Tokens of a window with special tokens; the backbone's own limit where it is smaller or nothing is given."""
 
@@ -78,7 +83,7 @@ class PairMatching(Task):
         return self.model_copy(update={"labels": found.labels, "class_weights": resolved(self.class_weights, found)})
 
     def encode(self, examples: Sequence[Example], tokenizer: Tokenizer) -> list[Encoding]:
-        """One window for each pair; `truncated` counts the characters that did not fit.
+        """One window for each pair, two where it is symmetric; `truncated` counts the characters that did not fit.
 
         Raises:
             DataError: at the line of an example without a second text or with gold that the task does not know.
@@ -90,16 +95,21 @@ class PairMatching(Task):
             second = tokenizer.texts([_paired(example).pair or "" for _, example in part])
             for (number, example), a, b in zip(part, first, second, strict=True):
                 pair = pair_window(example, a, b, tokenizer, max_length=self.max_length)
-                encodings.append(
+                windows = [pair]
+                if self.symmetric:  # what does not fit is the same in both orders, and counted once
+                    turned = pair_window(example, b, a, tokenizer, max_length=self.max_length)
+                    windows.append(replace(turned, truncated=0))
+                encodings += [
                     window(
                         number,
-                        pair.ids,
+                        shown.ids,
                         targets=self._targets(example, index),
-                        weight=example.weight,
-                        segments=pair.second if tokenizer.framing.segments else 0,
-                        truncated=pair.truncated,
+                        weight=example.weight / len(windows),
+                        segments=shown.second if tokenizer.framing.segments else 0,
+                        truncated=shown.truncated,
                     )
-                )
+                    for shown in windows
+                ]
         return encodings
 
     def head(self, backbone: Backbone) -> nn.Module:

@@ -1,6 +1,7 @@
 """Pair matching: framing and segments, what is cut of long pairs, scores on the scale of the data."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,10 +11,11 @@ from torch.testing import assert_close
 from tunesmith.core.batch import collate
 from tunesmith.core.errors import ConfigError, DataError
 from tunesmith.core.example import Example, Gold, Source
-from tunesmith.core.model import Model
+from tunesmith.core.model import Backbone, Model
 from tunesmith.core.rooms import TASKS
 from tunesmith.core.tokenizer import Tokenizer
 from tunesmith.models.hub_names import hub_config, hub_state
+from tunesmith.models.inference import logits_of
 from tunesmith.tasks._pairs import kept_lengths
 from tunesmith.tasks.pair_matching import PairMatching
 
@@ -138,3 +140,25 @@ def test_transformers_opens_a_score_model_with_the_same_logits(
     assert batch.segment_ids is not None
     logits = theirs(input_ids=batch.input_ids[None], token_type_ids=batch.segment_ids[None]).logits
     assert_close(logits, model(batch).logits, rtol=1e-5, atol=1e-5)
+
+
+def test_a_symmetric_answer_does_not_depend_on_which_text_came_first(
+    tiny_backbone: Backbone, tiny_tokenizer: Tokenizer
+) -> None:
+    rows = [
+        Example(id=str(n), text=a, pair=b, gold=float(n), source=Source("rows.csv", n + 1))
+        for n, (a, b) in enumerate([("my card is lost", "help"), ("good", "the card works"), ("bad help", "stolen")])
+    ]
+    turned = [replace(row, text=row.pair or "", pair=row.text) for row in rows]
+    task = PairMatching(symmetric=True).bound(rows)
+    model = Model(tiny_backbone, task.head(tiny_backbone)).eval()
+
+    def answers(examples: list[Example]) -> list[float]:
+        windows = task.encode(examples, tiny_tokenizer)
+        assert len(windows) == 2 * len(examples)
+        logits = [tensor for _, tensor in logits_of(model, windows)]
+        found = task.decode(examples, windows, logits, head=model.head)
+        return [float(prediction.predicted) for prediction in found]  # type: ignore[arg-type]
+
+    assert answers(rows) == pytest.approx(answers(turned), abs=1e-6)
+    assert sum(window.weight for window in task.encode(rows, tiny_tokenizer)) == pytest.approx(len(rows))
