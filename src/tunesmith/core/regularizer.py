@@ -32,7 +32,10 @@ class Regularizer(Component):
     """How much the term counts beside the task's loss."""
 
     def count(self, step: Step) -> float:
-        """What the summed term is divided by over an accumulation group."""
+        """What the summed term is divided by over an accumulation group.
+
+        Asked before the forward pass, while `step.output` is empty: only the batch may be looked at.
+        """
         return step.task.count(step.batch)
 
     @abstractmethod
