@@ -5,6 +5,7 @@ from pathlib import Path
 
 from tunesmith.core.errors import ConfigError
 from tunesmith.prepare.audit import AuditReport
+from tunesmith.prepare.split_files import split_files
 from tunesmith.run.config import RunConfig, overridden, parsed, read_config
 from tunesmith.run.prepared import prepared
 
@@ -23,7 +24,8 @@ def config_of(source: Path, *, data: Path | None = None, overrides: Sequence[str
     """The configuration in `source`, or one with defaults for a data file or folder."""
     if source.suffix == ".toml":
         return read_config(source, overrides=overrides, data=data)
-    table = overridden({"data": {"train": str(source.resolve())}}, overrides)
+    files = split_files(source) if source.is_dir() else {"train": source}
+    table = overridden({"data": {name: str(file.resolve()) for name, file in files.items()}}, overrides)
     try:
         return parsed(table, folder=(data or Path()).resolve())
     except ConfigError as error:
