@@ -17,10 +17,11 @@ QUIET = {
     "TOKENIZERS_PARALLELISM": "false",
     "DO_NOT_TRACK": "1",
     "TRANSFORMERS_NO_ADVISORY_WARNINGS": "1",
-    # Threads that wait by spinning slow two programs on one machine down twentyfold; sleeping costs nothing measurable.
-    "OMP_WAIT_POLICY": "PASSIVE",
 }
-"""Set before anything is imported: no telemetry, no noise, no spinning."""
+"""Set before anything is imported: no telemetry, no noise."""
+SPINS = "1000"
+"""How often a thread that waits looks again before it sleeps. Many times, and a neighbour on the machine slows a run
+severalfold; not at all (OMP_WAIT_POLICY=PASSIVE), and a machine of one's own loses about a quarter."""
 
 EPILOG = "A first run: tunesmith init data.jsonl, then tunesmith train data.toml. Every verb has --help and --json."
 
@@ -62,6 +63,8 @@ def main() -> None:
     """Run the command line and exit."""
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", SPINS)
     sys.exit(_run())
 
 

@@ -23,14 +23,6 @@ class Noted:
 
 
 @dataclass(frozen=True, slots=True)
-class Advanced:
-    """Progress inside a stage that counts examples."""
-
-    done: int
-    total: int
-
-
-@dataclass(frozen=True, slots=True)
 class Interrupted:
     """The run stopped at a saved state, because a signal asked it to."""
 
@@ -47,4 +39,4 @@ class Finished:
     record: dict[str, Any]
 
 
-RunEvent = Phase | Noted | Advanced | TuneEvent | Interrupted | Finished
+RunEvent = Phase | Noted | TuneEvent | Interrupted | Finished
