@@ -149,7 +149,7 @@ def _marginals(scores: Floats, block: _Block, tags: TagSet, allowed: Floats) -> 
         size = block.running[t]
         back[t, :size] = following[:size]
         following[:size] = _log_product(following[:size] + emitted[t, :size], allowed.T)
-    return _softmax((forth + back)[block.real])
+    return _softmax(forth[block.real] + back[block.real])  # beyond a text's end both are uninitialised memory
 
 
 def _log_product(logs: Floats, allowed: Floats) -> Floats:

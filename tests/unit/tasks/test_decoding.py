@@ -56,6 +56,16 @@ def test_the_search_equals_enumeration(scheme: Scheme, labels: tuple[str, ...], 
     np.testing.assert_allclose(posterior.sum(1), 1.0)
 
 
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_certainty_never_computes_with_uninitialised_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    fills = itertools.cycle([np.inf, -np.inf])  # as memory may hold; their sum is invalid
+    monkeypatch.setattr(np, "empty_like", lambda array: np.full_like(array, next(fills)))
+    tags = tag_set(("A",), "BIO")
+    scores = np.random.default_rng(0).normal(size=(6, len(tags.names)))
+    posterior = certainty(scores, np.array([5, 1]), tags, transitions=np.zeros_like(tags.step, dtype=float))
+    np.testing.assert_allclose(posterior.sum(1), 1.0)
+
+
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_every_answer_is_legal(scheme: Scheme) -> None:
     draw = np.random.default_rng(1)
