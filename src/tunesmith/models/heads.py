@@ -9,6 +9,8 @@
 h [M, D] is the hidden state at the places of a batch: labelled tokens, or a window's first token. Logits are [M, C].
 """
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -112,12 +114,21 @@ def token_head(backbone: Backbone, classes: int) -> nn.Module:
     return _begun(LinearHead(backbone.width, classes, dropout=_dropout(backbone, tokens=True)), backbone)
 
 
-def sequence_head(backbone: Backbone, classes: int) -> nn.Module:
+def sequence_head(backbone: Backbone, classes: int, *, biases: Sequence[float] | None = None) -> nn.Module:
     """A head on a window's first token, as the backbone's family builds it.
 
-    Its layers are fresh, N(0, initializer_range); BERT's pooler is the checkpoint's where the checkpoint has one
-    (`loading.fresh_parameters` says which are fresh).
+    Its layers are fresh, N(0, initializer_range), with output `biases` of 0 unless given; BERT's pooler is the
+    checkpoint's where the checkpoint has one.
     """
+    head = _family_head(backbone, classes)
+    if biases is not None:
+        output = [module for module in head.modules() if isinstance(module, nn.Linear)][-1]
+        with torch.no_grad():
+            output.bias.copy_(output.bias.new_tensor(biases))
+    return head
+
+
+def _family_head(backbone: Backbone, classes: int) -> nn.Module:
     family = FAMILIES.get(str(backbone.config.get("model_type")))
     width, dropout = backbone.width, _dropout(backbone, tokens=False)
     match family.head if family else None:

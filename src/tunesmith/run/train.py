@@ -143,6 +143,9 @@ def _trained(
     def dev_score(model: Model) -> float:
         logits = [tensor for _, tensor in logits_of(model, windows)]
         answers = ready.task.decode(ready.data.dev, windows, logits, head=model.head)
+        task = ready.task.tuned(answers)
+        if task != ready.task:  # the step that serves best with its thresholds is the one to keep
+            answers = task.decode(ready.data.dev, windows, logits, head=model.head)
         return score(answers, kind=ready.task.kind(), main=main, replicates=0).metrics[main].value
 
     events = fit(

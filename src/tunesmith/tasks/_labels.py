@@ -21,6 +21,10 @@ class Inventory:
     several: bool
     examples: int
 
+    def shares(self) -> list[float]:
+        """The share of examples that carry each label, half an example added on either side: never 0 or 1."""
+        return [(count + 0.5) / (self.examples + 1) for count in self.counts]
+
 
 def inventory(examples: Iterable[Example], *, given: Sequence[str] | None, several: bool | None) -> Inventory:
     """Count the labels of the examples that have gold. Labels that are not `given` are sorted.

@@ -6,14 +6,20 @@
 h is the hidden state of a window's first token. A text longer than the window is read in windows that overlap; their
 logits are averaged, and each counts 1 / windows in the loss, so a long text weighs no more than a short one.
 
+With several labels the head begins at what is known before a text is read: its output biases are the log odds of each
+label among the training texts, in the weights that the loss gives them. From zero the first steps would all push every
+label down together, and at a high rate the hidden states do not recover from that push.
+
 When to use it: intents, topics, sentiment, moderation. For two texts read together take `pair_matching`, for labels
 on words `token_classification`.
 Cost: one forward pass a window.
-Reference: Devlin et al. 2019, section 4.1; Lin et al. 2017 for the focal loss; thresholds as Lipton et al. 2014.
+Reference: Devlin et al. 2019, section 4.1; Lin et al. 2017 for the focal loss and for biases that begin at a prior
+(section 4.1); thresholds as Lipton et al. 2014.
 """
 
+import math
 from collections.abc import Iterable, Sequence
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -43,6 +49,8 @@ class TextClassification(Task):
     """Whether a text may carry several labels or none; read from the training rows where absent."""
     thresholds: list[float] | None = None
     """For several labels: the probability from which each is given, tuned on dev after training; 0.5 where absent."""
+    label_priors: list[float] | None = None
+    """For several labels: the share of texts with each, where the head begins; read from the training rows."""
     class_weights: ClassWeights = "none"
     """How much each class counts in the loss; "balanced" makes rare classes count as much in all as frequent ones."""
     focal_gamma: float = Field(default=0.0, ge=0.0, le=10.0)
@@ -54,22 +62,27 @@ class TextClassification(Task):
 
     @model_validator(mode="after")
     def _options_fit(self) -> Self:
-        if self.thresholds is not None:
-            if not all(0 < threshold < 1 for threshold in self.thresholds):
-                raise ValueError("thresholds are probabilities above 0 and below 1")
-            if len(self.thresholds) != len(self.label_names):
-                raise ValueError("thresholds need labels, one for each")
+        for name, probabilities in (("thresholds", self.thresholds), ("label_priors", self.label_priors)):
+            if probabilities is None:
+                continue
+            if not all(0 < probability < 1 for probability in probabilities):
+                raise ValueError(f"{name} are probabilities above 0 and below 1")
+            if len(probabilities) != len(self.label_names):
+                raise ValueError(f"{name} need labels, one for each")
         return self
 
     def bound(self, examples: Iterable[Example]) -> "TextClassification":
-        """Labels, their number per text, and class weights, filled in from training examples.
+        """Labels, their number per text, their shares and class weights, filled in from training examples.
 
         Raises:
             DataError: at the line of an example without a usable label, or fewer than two labels in all.
         """
         found = inventory(map(_single, examples), given=self.labels, several=self.multi_label)
         weights = resolved(self.class_weights, found)
-        return self.model_copy(update={"labels": found.labels, "multi_label": found.several, "class_weights": weights})
+        read: dict[str, Any] = {"labels": found.labels, "multi_label": found.several, "class_weights": weights}
+        if found.several and self.label_priors is None:
+            read["label_priors"] = found.shares()
+        return self.model_copy(update=read)
 
     def encode(self, examples: Sequence[Example], tokenizer: Tokenizer) -> list[Encoding]:
         """Windows of each example in order.
@@ -92,7 +105,7 @@ class TextClassification(Task):
 
     def head(self, backbone: Backbone) -> nn.Module:
         """The classification head of the backbone's family: [M, D] to [M, C]."""
-        return sequence_head(backbone, len(self.label_names))
+        return sequence_head(backbone, len(self.label_names), biases=self._log_odds())
 
     def divergence(self, first: Tensor, second: Tensor) -> Tensor:
         """KL of the class distributions, or the mean over the labels of the KL of each being present; [M]."""
@@ -143,6 +156,13 @@ class TextClassification(Task):
     def label_names(self) -> tuple[str, ...]:
         """The C labels in logit order."""
         return tuple(self.labels or ())
+
+    def _log_odds(self) -> list[float] | None:
+        """Of each label before its text is read, as the weighted loss sees it; None for one label per text."""
+        if not self.multi_label or self.label_priors is None:
+            return None
+        weights = self.class_weights if isinstance(self.class_weights, list) else [1.0] * len(self.label_priors)
+        return [math.log(w * p / (1 - p)) for w, p in zip(weights, self.label_priors, strict=True)]
 
     def _targets(self, example: Example, index: dict[str, int]) -> Targets:
         if example.gold is None:

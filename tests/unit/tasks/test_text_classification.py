@@ -93,7 +93,13 @@ def test_a_second_text_is_not_ignored_unseen() -> None:
 
 @pytest.mark.parametrize(
     "fields",
-    [{"labels": ["a", "b"], "thresholds": [0.5]}, {"labels": ["a"], "thresholds": [1.0]}, {"focal_gamma": -1.0}],
+    [
+        {"labels": ["a", "b"], "thresholds": [0.5]},
+        {"labels": ["a"], "thresholds": [1.0]},
+        {"labels": ["a", "b"], "label_priors": [0.5]},
+        {"labels": ["a"], "label_priors": [0.0]},
+        {"focal_gamma": -1.0},
+    ],
 )
 def test_options_that_contradict_are_refused(fields: dict[str, object]) -> None:
     with pytest.raises(ConfigError):
@@ -139,6 +145,26 @@ def test_windows_answer_with_their_mean(tiny_tokenizer: Tokenizer, tiny_model: C
     by_hand = torch.softmax(torch.tensor([1.5, 0.5]), -1)
     assert_close(torch.tensor([first.scores["a"], first.scores["b"]]), by_hand)
     assert first.confidence == first.scores["a"]
+
+
+@pytest.mark.parametrize("family", ["bert", "roberta", "electra", "distilbert", "unknown"])
+def test_the_head_for_several_labels_begins_at_their_shares(family: str, tiny_model: Callable[..., Model]) -> None:
+    golds = [("a", "b"), ("a",), ("a",), ()] * 25
+    task = TextClassification().bound(rows(*golds))
+    assert task.label_priors == pytest.approx([75.5 / 101, 25.5 / 101])
+    backbone = tiny_model(task).backbone
+    backbone.config["model_type"] = family
+    head = task.head(backbone).eval()
+    with torch.no_grad():
+        shares = torch.sigmoid(head(torch.zeros(1, backbone.width)))
+    assert_close(shares, torch.tensor([task.label_priors]), atol=0.03, rtol=0)
+
+
+def test_the_head_begins_at_the_shares_as_the_loss_weighs_them(tiny_model: Callable[..., Model]) -> None:
+    task = TextClassification(class_weights="balanced").bound(rows(*[("a", "b"), ("a",), ("a",), ()] * 25))
+    assert_close(tiny_model(task).head.classifier.bias.detach(), torch.zeros(2), atol=0.03, rtol=0)
+    single = TextClassification().bound(rows("a", "a", "b"))
+    assert single.label_priors is None and not tiny_model(single).head.classifier.bias.any()
 
 
 def test_thresholds_decide_what_is_given(tiny_tokenizer: Tokenizer) -> None:
