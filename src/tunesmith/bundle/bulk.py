@@ -1,7 +1,6 @@
 """A file of questions to a file of answers, a chunk at a time: original order out, memory flat, rows that add up."""
 
 import json
-import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Any, Final, Literal, TextIO
 from tunesmith.bundle.answers import answer_of, csv_cells, csv_line, json_line
 from tunesmith.bundle.predictor import CHUNK, Predictor
 from tunesmith.bundle.questions import Question
+from tunesmith.core.atomic import replacing
 from tunesmith.core.errors import CannotCreateError, DataError, Place, StorageError
 
 OutputKind = Literal["jsonl", "csv"]
@@ -94,13 +94,9 @@ def output(path: Path | None, standard: TextIO) -> Iterator[Callable[[str], obje
         yield standard.write
         standard.flush()
         return
-    draft = path.with_name(f".{path.name}.tmp{os.getpid()}")
     try:
-        with draft.open("w", encoding="utf-8", newline="") as file:
+        with replacing(path) as file:
             yield file.write
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(draft, path)
     except OSError as error:
         kinds = (PermissionError, FileNotFoundError, IsADirectoryError, NotADirectoryError)
         kind = CannotCreateError if isinstance(error, kinds) else StorageError
@@ -110,8 +106,6 @@ def output(path: Path | None, standard: TextIO) -> Iterator[Callable[[str], obje
             place=Place(file=str(path)),
             fix="choose another place with --out, or make room.",
         ) from None
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 _SHOWN: Final = 200_000

@@ -38,6 +38,7 @@ from tunesmith.bundle.manifest import (
 from tunesmith.bundle.predictor import Predictor, reads_pairs
 from tunesmith.bundle.read import Bundle, load
 from tunesmith.bundle.tokenizer_config import tokenizer_config
+from tunesmith.core.atomic import replacing, sync
 from tunesmith.core.errors import CannotCreateError, ModelFileError, Place, StorageError
 from tunesmith.core.example import Example
 from tunesmith.core.model import Model
@@ -98,9 +99,9 @@ def write_bundle(folder: Path, *, model: Model, task: Task, tokenizer: Tokenizer
         fields = manifest.model_copy(update={"files": files}).model_dump(mode="json", exclude={"digest"})
         _write(draft / MANIFEST, sealed(fields))
         check(draft)
-        _sync(draft)
+        sync(draft)
         os.rename(draft, folder)
-        _sync(folder.parent)
+        sync(folder.parent)
     return folder
 
 
@@ -149,12 +150,11 @@ def _write_model(draft: Path, model: Model, task: Task, tokenizer: Tokenizer) ->
                 fix="train again with a lower learning rate; such a model is never written.",
             )
     save_file(state, draft / WEIGHTS, metadata={"format": "pt"})
+    sync(draft / WEIGHTS)
     config = hub_config(model, labels=task.label_names, problem=problem_of(task))
     _write(draft / CONFIG, _json(config))
     _write(draft / TOKENIZER, tokenizer.serialized)
     _write(draft / TOKENIZER_CONFIG, _json(tokenizer_config(tokenizer)))
-    with (draft / WEIGHTS).open("rb") as file:
-        os.fsync(file.fileno())
 
 
 def _manifest(draft: Path, task: Task, tokenizer: Tokenizer, origin: Origin) -> Manifest:
@@ -218,16 +218,5 @@ def _json(value: Mapping[str, Any]) -> bytes:
 
 
 def _write(path: Path, data: bytes) -> None:
-    with path.open("wb") as file:
+    with replacing(path, "wb") as file:
         file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync(folder: Path) -> None:
-    """Make the names in a folder durable."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

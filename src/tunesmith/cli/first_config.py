@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tunesmith.core.atomic import replacing
 from tunesmith.core.errors import CannotCreateError, Place
 from tunesmith.prepare.reading import Finding
 
@@ -74,13 +75,9 @@ def write_config(text: str, out: Path, *, force: bool) -> None:
             place=Place(file=str(out)),
             fix="choose another name with --out, or overwrite it with --force.",
         )
-    part = out.with_name(f"{out.name}.part")
     try:
-        with part.open("w", encoding="utf-8") as file:
+        with replacing(out) as file:
             file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(out)
     except OSError as error:
         raise CannotCreateError(
             f"cannot be written: {error.strerror}",

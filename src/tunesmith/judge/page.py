@@ -2,11 +2,11 @@
 
 import heapq
 import json
-import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from tunesmith.core.atomic import replacing
 from tunesmith.core.errors import CannotCreateError, Place
 from tunesmith.core.prediction import Prediction
 from tunesmith.judge.audit_tables import audit_view, facts_view
@@ -134,15 +134,10 @@ def _hues(split: Mapping[str, Any], errors: list[dict[str, Any]]) -> dict[str, i
 
 
 def _written(out: Path, html: str) -> Path:
-    part = out.with_name(f".{out.name}.part")
     try:
-        with part.open("w", encoding="utf-8", errors="replace") as file:
+        with replacing(out, errors="replace") as file:
             file.write(html)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(out)
     except OSError as error:
-        part.unlink(missing_ok=True)
         raise CannotCreateError(
             f"the page could not be written: {error.strerror}",
             code="TS-JUDGE-020",

@@ -1,10 +1,10 @@
 """Predictions on disk: one JSON object a line, written once, the only source of every later number."""
 
 import json
-import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from tunesmith.core.atomic import replacing
 from tunesmith.core.errors import DataError, MissingInputError, NumericsError, Place, StorageError
 from tunesmith.core.prediction import Prediction
 
@@ -15,18 +15,13 @@ def write_predictions(path: Path, predictions: Iterable[Prediction]) -> int:
     Raises:
         StorageError: the disk is full or the folder may not be written.
     """
-    part = path.with_name(f".{path.name}.part")
     rows = 0
     try:
-        with part.open("w", encoding="utf-8") as file:
+        with replacing(path) as file:
             for prediction in predictions:
                 file.write(json.dumps(prediction.as_record(), ensure_ascii=False, allow_nan=False) + "\n")
                 rows += 1
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
     except ValueError as error:
-        part.unlink(missing_ok=True)
         raise NumericsError(
             f"a prediction holds a number that is not finite: {error}",
             code="TS-JUDGE-013",
@@ -34,7 +29,6 @@ def write_predictions(path: Path, predictions: Iterable[Prediction]) -> int:
             fix="the model's weights are damaged or training diverged: train again with a lower learning rate.",
         ) from None
     except OSError as error:
-        part.unlink(missing_ok=True)
         raise StorageError(
             f"predictions could not be written: {error.strerror}",
             code="TS-JUDGE-010",

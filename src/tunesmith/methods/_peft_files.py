@@ -10,7 +10,6 @@ and a folded low-rank update cannot (DoRA, biases, starts that change the frozen
 
 import json
 import math
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from tunesmith.core.atomic import replacing
 from tunesmith.core.errors import MissingInputError, ModelFileError, Place, StorageError
 from tunesmith.core.model import Model
 from tunesmith.core.strict_json import JsonFault, parse
@@ -207,16 +207,11 @@ def _unfit(file: Path, name: str, what: str) -> ModelFileError:
 
 
 def _write(file: Path, content: bytes) -> None:
-    fresh = file.with_name(f"{file.name}.tmp-{os.getpid()}")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        with fresh.open("wb") as stream:
+        with replacing(file, "wb") as stream:
             stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        fresh.replace(file)
     except OSError as error:
-        fresh.unlink(missing_ok=True)
         raise StorageError(
             f"cannot write: {error.strerror}", code="TS-METHOD-015", place=Place(file=str(file)), fix="free some space."
         ) from None

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from tunesmith.core.errors import ModelFileError, Place
-from tunesmith.core.model import Backbone, Model
+from tunesmith.core.model import Backbone
 from tunesmith.models.checkpoint import Checkpoint
 from tunesmith.models.encoder import Encoder
 from tunesmith.models.families import FAMILIES
@@ -73,12 +73,6 @@ def build_backbone(config: Mapping[str, Any]) -> Backbone:
     if family is None:
         return HostedBackbone(config)
     return Encoder(family.shape(config), config)
-
-
-def fresh_parameters(model: Model) -> tuple[str, ...]:
-    """Names of the parameters that no checkpoint filled: the head, without what the checkpoint carried for it."""
-    carried = model.backbone.carried if isinstance(model.backbone, Encoder) else {}
-    return tuple(f"head.{name}" for name, _ in model.head.named_parameters() if name not in carried)
 
 
 def _sort_out(

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
+from tunesmith.core.atomic import sync
 from tunesmith.core.errors import Place, StorageError
 from tunesmith.models.e5_file import E5File, Header
 from tunesmith.models.e5_tokenizer import tokenizer_json
@@ -141,8 +142,7 @@ def _publish(making: Path, target: Path) -> None:
     making.chmod(0o755)
     for file in making.iterdir():
         file.chmod(0o644)
-        with file.open("rb") as stream:
-            os.fsync(stream.fileno())
+        sync(file)
     try:
         making.rename(target)
     except OSError:

@@ -6,13 +6,13 @@ runs/NAME/  config.json  journal.jsonl  checkpoints/  split.json  audit.json  re
 
 import errno
 import json
-import os
 import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tunesmith.core.atomic import replacing
 from tunesmith.core.errors import CannotCreateError, MissingInputError, Place, StorageError
 
 
@@ -125,16 +125,11 @@ def write_lines(file: Path, lines: Iterable[str]) -> None:
     Raises:
         StorageError: the disk failed or is full; the file is as it was before.
     """
-    fresh = file.with_name(f".{file.name}.tmp")
     try:
-        with fresh.open("w", encoding="utf-8", newline="\n") as out:
+        with replacing(file) as out:
             for line in lines:
                 out.write(f"{line}\n")
-            out.flush()
-            os.fsync(out.fileno())
-        fresh.replace(file)
     except OSError as error:
-        fresh.unlink(missing_ok=True)
         full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
         free = shutil.disk_usage(file.parent).free
         raise StorageError(
@@ -143,6 +138,3 @@ def write_lines(file: Path, lines: Iterable[str]) -> None:
             place=Place(file=str(file)),
             fix=f"free some space ({free:,} bytes are left), then run again with --resume.",
         ) from None
-    except BaseException:
-        fresh.unlink(missing_ok=True)
-        raise

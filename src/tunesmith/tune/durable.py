@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tunesmith.core import atomic
 from tunesmith.core.errors import Place, StorageError
 
 MANIFEST = "MANIFEST.json"
@@ -48,11 +49,11 @@ def write_folder(target: Path, *, tensors: Mapping[str, Tensor], record: Mapping
         files = {name: _write(fresh / name, pieces, sync) for name, pieces in content.items()}
         _write(fresh / MANIFEST, [json.dumps({"schema": 1, "files": files}, indent=1).encode()], sync)
         if sync:
-            _sync(fresh)
+            atomic.sync(fresh)
         retire(target)
         os.rename(fresh, target)
         if sync:
-            _sync(target.parent)
+            atomic.sync(target.parent)
     except OSError as error:
         with contextlib.suppress(OSError):
             _clear(fresh)
@@ -140,14 +141,6 @@ def raw(tensor: Tensor) -> memoryview:
 
 def _size(tensors: Mapping[str, Tensor]) -> int:
     return sum(4 * tensor.numel() for tensor in tensors.values())
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _clear(path: Path) -> None:

@@ -1,0 +1,48 @@
+"""A file is replaced whole or stays as it was, and no draft is left beside it."""
+
+from pathlib import Path
+
+import pytest
+
+from tunesmith.core.atomic import replacing
+
+
+def test_new_content_takes_the_place_when_the_block_ends_well(tmp_path: Path) -> None:
+    place = tmp_path / "rows.csv"
+    place.write_text("old")
+    with replacing(place) as file:
+        file.write("añ\r\nb\n")
+        assert place.read_text() == "old"
+    assert place.read_bytes() == "añ\r\nb\n".encode()
+    assert list(tmp_path.iterdir()) == [place]
+
+
+def test_bytes_are_written_as_they_are(tmp_path: Path) -> None:
+    with replacing(tmp_path / "weights", "wb") as file:
+        file.write(b"\x00\xff\r\n")
+    assert (tmp_path / "weights").read_bytes() == b"\x00\xff\r\n"
+
+
+@pytest.mark.parametrize("ending", [KeyboardInterrupt, ValueError, OSError])
+def test_a_block_that_breaks_off_leaves_the_old_file_and_no_draft(tmp_path: Path, ending: type[BaseException]) -> None:
+    place = tmp_path / "model.bin"
+    place.write_text("old")
+    with pytest.raises(ending), replacing(place) as file:
+        file.write("half of the n")
+        raise ending
+    assert place.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [place]
+
+
+def test_a_missing_folder_is_the_callers_to_word(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError), replacing(tmp_path / "absent" / "file"):
+        raise AssertionError("nothing to write to")
+
+
+def test_a_character_utf8_cannot_hold_is_refused_or_replaced_as_asked(tmp_path: Path) -> None:
+    with pytest.raises(UnicodeEncodeError), replacing(tmp_path / "strict") as file:
+        file.write("\ud800")
+    with replacing(tmp_path / "page", errors="replace") as file:
+        file.write("\ud800")
+    assert [path.name for path in tmp_path.iterdir()] == ["page"]
+    assert (tmp_path / "page").read_text() == "?"
