@@ -53,6 +53,8 @@ class DataSettings(BaseModel):
     """The largest share of training entities that may be lost between labels and tokens before training refuses."""
     skip_bad: bool = False
     """Leave rows that cannot be read out, into `rejects.<split>.jsonl` of the run, instead of stopping at the first."""
+    silver_pairs: int = Field(default=0, ge=0)
+    """Scores for pairs only: learn so many new pairs of training texts first, scored by the backbone's own cosine."""
     options: dict[str, Any] = {}
     """Options of the file format, as written beside the keys above."""
 

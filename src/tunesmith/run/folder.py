@@ -1,7 +1,7 @@
 """Where a run lives on disk, and the promise that nothing in it is ever half-written.
 
 runs/NAME/  config.json  journal.jsonl  checkpoints/  split.json  audit.json  report.json  report.html
-            predictions.dev.jsonl  predictions.test.jsonl  bundle/
+            silver.jsonl  predictions.dev.jsonl  predictions.test.jsonl  bundle/
 """
 
 import errno
@@ -56,6 +56,11 @@ class RunFolder:
     def split(self) -> Path:
         """Which rows went where, with seed and fingerprint."""
         return self.path / "split.json"
+
+    @property
+    def silver(self) -> Path:
+        """The silver pairs that were learnt first, where there are any."""
+        return self.path / "silver.jsonl"
 
     @property
     def bundle(self) -> Path:

@@ -27,6 +27,7 @@ from tunesmith.run.journal import Journal
 from tunesmith.run.lock import locked
 from tunesmith.run.prepared import Prepared, prepared
 from tunesmith.run.results import bundled, judged, write_adapter_of, write_inputs
+from tunesmith.run.silver import read_silver, silver_pairs, write_silver
 from tunesmith.tune.checkpoint import Keeping, SavedState, newest
 from tunesmith.tune.events import Stopped
 from tunesmith.tune.fit import TrainingData, fit
@@ -60,9 +61,10 @@ def run(
         ready = prepared(config, rejects=folder.path)
         yield from (Noted(note) for note in (*ready.notes, f"audit: {ready.audit.status}; {ready.data.sizes()}"))
         write_inputs(folder, ready, origins)
+        silver = yield from _silver(ready, folder, resume=resume)
         model = tuned_model(ready)
         yield Phase("training", f"{config.backbone}, method {config.method.kind()}")
-        stopped = yield from _trained(ready, model, folder, resume=resume, should_stop=should_stop)
+        stopped = yield from _trained(ready, model, folder, silver, resume=resume, should_stop=should_stop)
         if stopped.reason not in DONE:
             yield Interrupted(stopped.step, stopped.reason, folder.path)
             return
@@ -81,11 +83,14 @@ def tuned_model(ready: Prepared) -> Model:
     return model
 
 
-def training_data(ready: Prepared) -> TrainingData:
-    """The windows of the training rows."""
-    encodings = ready.task.encode(ready.data.train, ready.tokenizer)
-    ids = [example.id for example in ready.data.train]
-    return TrainingData(encodings=encodings, ids=ids, seed=ready.config.seed)
+def training_data(ready: Prepared, silver: Sequence[Example] = ()) -> TrainingData:
+    """The windows of the training rows, and of silver pairs to learn first."""
+    rows = [*ready.data.train, *silver]
+    encodings = ready.task.encode(rows, ready.tokenizer)
+    prelude = sum(encoding.example >= len(ready.data.train) for encoding in encodings)
+    return TrainingData(
+        encodings=encodings, ids=[example.id for example in rows], seed=ready.config.seed, prelude=prelude
+    )
 
 
 def saved_state(folder: RunFolder) -> SavedState:
@@ -130,10 +135,33 @@ def _concluded(ready: Prepared, model: Model, folder: RunFolder) -> Iterator[Run
     yield Finished(folder.path, report)
 
 
+def _silver(ready: Prepared, folder: RunFolder, *, resume: bool) -> Generator[RunEvent, None, Sequence[Example]]:
+    """The silver pairs of the run, the same ones when it goes on."""
+    count = ready.config.data.silver_pairs
+    if not count:
+        return ()
+    if resume and folder.silver.is_file():
+        return read_silver(folder.silver)
+    yield Phase("pairing", f"training texts, as {ready.config.backbone} finds them alike")
+    silver = silver_pairs(ready, count)
+    write_silver(folder.silver, silver.examples)
+    yield Noted(
+        f"{len(silver.examples):,} silver pairs to learn first; such scores agree with the gold of training by a "
+        f"Spearman correlation of {silver.agreement:.3f}"
+    )
+    return silver.examples
+
+
 def _trained(
-    ready: Prepared, model: Model, folder: RunFolder, *, resume: bool, should_stop: Callable[[], str | None]
+    ready: Prepared,
+    model: Model,
+    folder: RunFolder,
+    silver: Sequence[Example],
+    *,
+    resume: bool,
+    should_stop: Callable[[], str | None],
 ) -> Generator[RunEvent, None, Stopped]:
-    data = training_data(ready)
+    data = training_data(ready, silver)
     journal = Journal(folder.journal)
     state = saved_state(folder) if resume else None
     journal.rewind(state.step if state else 0)

@@ -1,0 +1,120 @@
+"""Silver pairs: training texts paired anew and scored by the backbone itself, learnt before the scores people gave.
+
+    silver score = a + b cos(v_1, v_2)       a, b by least squares on the training pairs, clipped to their range
+
+A backbone that embeds sentences knows how alike two texts are, but only when it reads them apart. Learning to repeat
+that while reading them together hands the knowledge over, and the few pairs with gold then correct it. Only texts of
+the training rows are used.
+
+When to use it: scores for pairs of texts, a sentence-embedding backbone, some thousand rows with gold.
+Cost: one pass over every text, then one over every silver pair.
+Source: Liu et al. 2022, Trans-Encoder (from an encoder of single texts to one of pairs); Thakur et al. 2021.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from scipy.stats import spearmanr
+
+from tunesmith.core.batch import Encoding
+from tunesmith.core.errors import ConfigError, DataError, Place
+from tunesmith.core.example import Example, Source
+from tunesmith.core.seed import derived
+from tunesmith.models.sentence_vectors import sentence_vectors
+from tunesmith.prepare.neighbours import neighbouring_pairs
+from tunesmith.run.folder import write_lines
+from tunesmith.run.prepared import Prepared
+from tunesmith.tasks._sequence import text_room, window
+from tunesmith.tasks.pair_matching import PairMatching
+
+MOST_ROWS = 10_000
+"""Training rows whose texts are compared with one another; of more, so many drawn at random."""
+LEAST_AGREEMENT = 0.3
+"""Spearman's correlation with the gold of training below which a backbone has nothing to hand over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Silver:
+    """Pairs with scores nobody gave, and how well such scores agree with the gold of training (Spearman)."""
+
+    examples: tuple[Example, ...]
+    agreement: float
+
+
+def silver_pairs(ready: Prepared, count: int) -> Silver:
+    """`count` new pairs of the training texts, or fewer where there are not so many.
+
+    Raises:
+        ConfigError: the task does not score pairs.
+        DataError: the backbone's similarity does not follow the training scores.
+    """
+    task = ready.task
+    if not isinstance(task, PairMatching) or task.score_range is None:
+        raise ConfigError(
+            "only pairs with scores can have silver pairs",
+            code="TS-RUN-012",
+            place=Place(key="data.silver_pairs"),
+            fix="leave it out for this task.",
+        )
+    rows = _drawn(ready)
+    texts = sorted({text for example in rows for text in (example.text, example.pair or "")})
+    number = {text: index for index, text in enumerate(texts)}
+    vectors = sentence_vectors(ready.backbone, _windows(ready, texts))
+    known = np.array([(number[example.text], number[example.pair or ""]) for example in rows])
+    alike = np.einsum("nd,nd->n", vectors[known[:, 0]], vectors[known[:, 1]])
+    gold = np.array([float(str(example.gold)) for example in rows])
+    agreement = float(spearmanr(alike, gold).statistic) if np.ptp(alike) > 0 else 0.0
+    if not agreement >= LEAST_AGREEMENT:
+        raise DataError(
+            f"the similarity that {ready.config.backbone} sees does not follow the training scores "
+            f"(Spearman {agreement:.2f})",
+            code="TS-RUN-013",
+            place=Place(key="data.silver_pairs"),
+            fix="leave it out, or choose a backbone that was trained to embed sentences.",
+        )
+    slope, start = np.polyfit(alike, gold, 1)
+    low, high = task.score_range
+    seed = derived(ready.config.seed, "silver") % 2**32
+    pairs = neighbouring_pairs(vectors, count, known=known.tolist(), seed=seed)
+    scores = [float(np.clip(start + slope * (vectors[a] @ vectors[b]), low, high)) for a, b in pairs]
+    examples = (
+        _example(index, texts[a], texts[b], round(score, 4))
+        for index, ((a, b), score) in enumerate(zip(pairs, scores, strict=True))
+    )
+    return Silver(tuple(examples), agreement)
+
+
+def write_silver(file: Path, examples: Sequence[Example]) -> None:
+    """Keep the pairs where a person can look at them and a resumed run finds them again."""
+    rows = ({"text": example.text, "pair": example.pair, "score": example.gold} for example in examples)
+    write_lines(file, (json.dumps(row, ensure_ascii=False) for row in rows))
+
+
+def read_silver(file: Path) -> tuple[Example, ...]:
+    """What `write_silver` wrote."""
+    with file.open(encoding="utf-8", newline="\n") as lines:
+        rows = map(json.loads, lines)
+        return tuple(_example(index, row["text"], row["pair"], row["score"]) for index, row in enumerate(rows))
+
+
+def _example(index: int, text: str, pair: str, score: float) -> Example:
+    return Example(id=f"silver:{index + 1}", text=text, pair=pair, gold=score, source=Source("silver.jsonl", index + 1))
+
+
+def _drawn(ready: Prepared) -> list[Example]:
+    rows = [example for example in ready.data.train if example.gold is not None and example.pair is not None]
+    draw = np.random.RandomState(derived(ready.config.seed, "silver rows") % 2**32)
+    return [rows[index] for index in sorted(draw.permutation(len(rows))[:MOST_ROWS].tolist())]
+
+
+def _windows(ready: Prepared, texts: Sequence[str]) -> list[Encoding]:
+    tokenizer = ready.tokenizer
+    framing, room = tokenizer.framing, text_room(tokenizer, None)
+    found: list[Encoding] = []
+    for index, ids in enumerate(tokenizer.texts(texts)):
+        row = (*framing.prefix, *ids[:room], *framing.suffix) or (tokenizer.unknown_id,)
+        found.append(window(index, row, targets=None, weight=1.0))
+    return found

@@ -1,0 +1,86 @@
+"""Silver pairs on the real starter: made from training texts only, learnt once and first, the same after a stop."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tunesmith.core.errors import ConfigError, DataError
+from tunesmith.run.config import RunConfig, parsed
+from tunesmith.run.events import Finished, Interrupted
+from tunesmith.run.folder import RunFolder, opened
+from tunesmith.run.prepared import prepared
+from tunesmith.run.silver import read_silver, silver_pairs
+from tunesmith.run.train import run, training_data
+from tunesmith.tune.events import Started, Stepped
+
+THINGS = ["a red bicycle", "two grey cats", "the morning train", "fresh bread", "an old violin", "rain in the hills"]
+
+
+def pairs() -> list[dict[str, Any]]:
+    near = [(f"{a} near the house", f"there is {a} by the house", 4.5) for a in THINGS]
+    far = [(f"{a} in the garden", f"nobody saw {b} this year", 0.5) for a in THINGS for b in THINGS if a != b]
+    return [{"text": a, "pair": b, "score": score} for a, b, score in [*near * 4, *far]]
+
+
+def config(folder: Path, *, silver: int, **changes: Any) -> RunConfig:
+    file = folder / "pairs.jsonl"
+    file.write_text("\n".join(json.dumps(row) for row in pairs()))
+    table: dict[str, Any] = {
+        "data": {"train": "pairs.jsonl", "dev": "pairs.jsonl", "test": "pairs.jsonl", "silver_pairs": silver},
+        "task": {"kind": "pair_matching"},
+        "train": {"length": "2 epochs", "precision": "fp32", "threads": 1, "batch_size": 8, "save_every": "1 steps"},
+    }
+    return parsed(table | changes, folder=folder)
+
+
+def test_silver_pairs_are_new_pairs_of_training_texts_scored_on_their_scale(tmp_path: Path) -> None:
+    ready = prepared(config(tmp_path, silver=40))
+    silver = silver_pairs(ready, 40)
+    assert len(silver.examples) == 40 and silver.agreement > 0.5
+    texts = {text for row in pairs() for text in (row["text"], row["pair"])}
+    given = {frozenset((row["text"], row["pair"])) for row in pairs()}
+    made = [frozenset((example.text, example.pair)) for example in silver.examples]
+    assert set().union(*made) <= texts and len(set(made)) == 40 and not set(made) & given
+    assert all(0.5 <= float(str(example.gold)) <= 4.5 for example in silver.examples)
+    data = training_data(ready, silver.examples)
+    assert data.prelude == 40 and len(data.encodings) == 40 + len(ready.data.train)
+
+
+def test_a_stopped_run_goes_on_with_the_same_pairs(tmp_path: Path) -> None:
+    made, folder = config(tmp_path, silver=16), tmp_path / "run"
+    wishes: list[str] = []
+
+    def should_stop() -> str | None:
+        return wishes[-1] if wishes else None
+
+    events = []
+    for event in run(made, opened(folder, resume=False), origins={}, should_stop=should_stop):
+        events.append(event)
+        wishes += ["SIGINT"] if isinstance(event, Stepped) else []
+    (started,) = (event for event in events if isinstance(event, Started))
+    assert (started.steps_per_epoch, started.steps) == (9, 9 + 7)
+    assert isinstance(events[-1], Interrupted)
+    kept = read_silver(RunFolder(folder).silver)
+    assert len(kept) == 16
+    *_, last = run(made, opened(folder, resume=True), origins={}, resume=True)
+    assert isinstance(last, Finished)
+    assert read_silver(RunFolder(folder).silver) == kept
+
+
+def test_what_has_no_scores_has_no_silver_pairs(tmp_path: Path) -> None:
+    rows = [{"text": "a", "label": "x"}, {"text": "b", "label": "y"}] * 4
+    classes = config(tmp_path, silver=4, task={"kind": "text_classification"})
+    (tmp_path / "pairs.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    with pytest.raises(ConfigError, match="only pairs with scores"):
+        silver_pairs(prepared(classes), 4)
+
+
+def test_a_backbone_that_sees_another_likeness_is_refused(tmp_path: Path) -> None:
+    ready = prepared(config(tmp_path, silver=4))
+    turned = [replace(example, gold=5.0 - float(str(example.gold))) for example in ready.data.train]
+    with pytest.raises(DataError, match="does not follow the training scores") as caught:
+        silver_pairs(replace(ready, data=replace(ready.data, train=tuple(turned))), 4)
+    assert caught.value.fix
