@@ -61,6 +61,7 @@ def plan(lengths: Sequence[int], device: torch.device) -> Plan:
 
 
 @lru_cache(maxsize=16)  # every layer, the recomputation of checkpointing and R-Drop's second pass ask again
+@torch.inference_mode(False)  # training may meet a plan that an evaluation made, and must be able to keep its tensors
 def _plan(lengths: tuple[int, ...], device: torch.device) -> Plan:
     size = np.asarray(lengths, np.int64)
     starts = np.concatenate(([0], size.cumsum()[:-1]))

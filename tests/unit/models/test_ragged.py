@@ -24,6 +24,13 @@ def test_a_chunk_is_as_long_as_its_longest_window_and_marks_padding(lengths: tup
     assert max(chunk.longest for chunk in layout.chunks) == max(lengths)
 
 
+def test_a_plan_made_while_judging_serves_training() -> None:
+    with torch.inference_mode():
+        layout = plan((7, 3, 11), CPU)
+    tensors = [layout.gather, layout.place, *(chunk.real for chunk in layout.chunks if chunk.real is not None)]
+    assert not any(tensor.is_inference() for tensor in tensors)
+
+
 def test_both_directions_pass_gradients_to_the_row_they_came_from() -> None:
     lengths = (2, 5, 3)
     layout = plan(lengths, CPU)
