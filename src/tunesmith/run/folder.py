@@ -1,7 +1,7 @@
 """Where a run lives on disk, and the promise that nothing in it is ever half-written.
 
 runs/NAME/  config.json  journal.jsonl  checkpoints/  split.json  audit.json  report.json  report.html
-            silver.jsonl  predictions.dev.jsonl  predictions.test.jsonl  bundle/
+            predictions.dev.jsonl  predictions.test.jsonl  bundle/  adapter/  silver/
 """
 
 import errno
@@ -58,9 +58,19 @@ class RunFolder:
         return self.path / "split.json"
 
     @property
-    def silver(self) -> Path:
-        """The silver pairs that were learnt first, where there are any."""
-        return self.path / "silver.jsonl"
+    def silver(self) -> "RunFolder":
+        """Where silver pairs were learnt ahead of the training rows: pairs, journal and checkpoints of their own."""
+        return RunFolder(self.path / "silver")
+
+    @property
+    def pairs(self) -> Path:
+        """In `silver`, the pairs."""
+        return self.path / "pairs.jsonl"
+
+    @property
+    def weights(self) -> Path:
+        """In `silver`, the model that learnt them: where the training rows begin."""
+        return self.path / "model.safetensors"
 
     @property
     def bundle(self) -> Path:

@@ -90,15 +90,17 @@ def write_adapter_of(ready: Prepared, model: Model, folder: RunFolder) -> None:
 
 
 def _cost(folder: RunFolder) -> dict[str, Any]:
-    """What the run took, from its journal."""
-    seen = list(events(folder.journal))
-    started = [event for event in seen if event["event"] == "started"][-1]
-    stopped = [event for event in seen if event["event"] == "stopped"][-1]
+    """What the run took, from its journals."""
+    journals = [journal for journal in (folder.silver.journal, folder.journal) if journal.exists()]
+    seen = [list(events(journal)) for journal in journals]
+    started = [event for event in seen[-1] if event["event"] == "started"][-1]
+    stopped = [[event for event in lesson if event["event"] == "stopped"][-1] for lesson in seen]
+    seconds, tokens, steps = (sum(event[key] for event in stopped) for key in ("seconds", "tokens", "step"))
     return {
-        "seconds": round(stopped["seconds"], 3),
-        "tokens": stopped["tokens"],
-        "tokens_per_second": round(stopped["tokens"] / max(stopped["seconds"], 1e-9), 1),
-        "steps": stopped["step"],
+        "seconds": round(seconds, 3),
+        "tokens": tokens,
+        "tokens_per_second": round(tokens / max(seconds, 1e-9), 1),
+        "steps": steps,
         "peak_rss_mb": environment()["peak_rss_mb"],
         "trainable_parameters": started["trainable"],
         "frozen_parameters": started["frozen"],

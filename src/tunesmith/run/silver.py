@@ -14,18 +14,20 @@ Source: Liu et al. 2022, Trans-Encoder (from an encoder of single texts to one o
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
+from safetensors.torch import load_file, save
 from scipy.stats import spearmanr
 
+from tunesmith.core.atomic import replacing
 from tunesmith.core.batch import Encoding
-from tunesmith.core.errors import ConfigError, DataError, Place
+from tunesmith.core.errors import ConfigError, DataError, Place, StorageError
 from tunesmith.core.example import Example, Source
+from tunesmith.core.model import Model
 from tunesmith.core.seed import derived
 from tunesmith.models.sentence_vectors import sentence_vectors
 from tunesmith.prepare.neighbours import neighbouring_pairs
-from tunesmith.run.folder import write_lines
+from tunesmith.run.folder import RunFolder, write_lines
 from tunesmith.run.prepared import Prepared
 from tunesmith.tasks._sequence import text_room, window
 from tunesmith.tasks.pair_matching import PairMatching
@@ -87,21 +89,45 @@ def silver_pairs(ready: Prepared, count: int) -> Silver:
     return Silver(tuple(examples), agreement)
 
 
-def write_silver(file: Path, examples: Sequence[Example]) -> None:
+def write_silver(folder: RunFolder, examples: Sequence[Example]) -> None:
     """Keep the pairs where a person can look at them and a resumed run finds them again."""
+    folder.path.mkdir(exist_ok=True)
     rows = ({"text": example.text, "pair": example.pair, "score": example.gold} for example in examples)
-    write_lines(file, (json.dumps(row, ensure_ascii=False) for row in rows))
+    write_lines(folder.pairs, (json.dumps(row, ensure_ascii=False) for row in rows))
 
 
-def read_silver(file: Path) -> tuple[Example, ...]:
+def read_silver(folder: RunFolder) -> tuple[Example, ...]:
     """What `write_silver` wrote."""
-    with file.open(encoding="utf-8", newline="\n") as lines:
+    with folder.pairs.open(encoding="utf-8", newline="\n") as lines:
         rows = map(json.loads, lines)
         return tuple(_example(index, row["text"], row["pair"], row["score"]) for index, row in enumerate(rows))
 
 
+def write_weights(folder: RunFolder, model: Model) -> None:
+    """Keep the model that learnt the pairs, whole: saved states of the next lesson leave out words it never meets.
+
+    Raises:
+        StorageError: the disk failed or is full.
+    """
+    try:
+        with replacing(folder.weights, "wb") as file:
+            file.write(save({name: tensor.contiguous() for name, tensor in model.state_dict().items()}))
+    except OSError as error:
+        raise StorageError(
+            f"cannot write: {error.strerror}",
+            code="TS-RUN-014",
+            place=Place(file=str(folder.weights)),
+            fix="free some space, then run again with --resume.",
+        ) from None
+
+
+def read_weights(folder: RunFolder, model: Model) -> None:
+    """Put what `write_weights` kept into a model of the same make."""
+    model.load_state_dict(load_file(folder.weights))
+
+
 def _example(index: int, text: str, pair: str, score: float) -> Example:
-    return Example(id=f"silver:{index + 1}", text=text, pair=pair, gold=score, source=Source("silver.jsonl", index + 1))
+    return Example(id=f"silver:{index + 1}", text=text, pair=pair, gold=score, source=Source("pairs.jsonl", index + 1))
 
 
 def _drawn(ready: Prepared) -> list[Example]:

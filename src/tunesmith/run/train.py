@@ -27,7 +27,7 @@ from tunesmith.run.journal import Journal
 from tunesmith.run.lock import locked
 from tunesmith.run.prepared import Prepared, prepared
 from tunesmith.run.results import bundled, judged, write_adapter_of, write_inputs
-from tunesmith.run.silver import read_silver, silver_pairs, write_silver
+from tunesmith.run.silver import read_silver, read_weights, silver_pairs, write_silver, write_weights
 from tunesmith.tune.checkpoint import Keeping, SavedState, newest
 from tunesmith.tune.events import Stopped
 from tunesmith.tune.fit import TrainingData, fit
@@ -61,10 +61,8 @@ def run(
         ready = prepared(config, rejects=folder.path)
         yield from (Noted(note) for note in (*ready.notes, f"audit: {ready.audit.status}; {ready.data.sizes()}"))
         write_inputs(folder, ready, origins)
-        silver = yield from _silver(ready, folder, resume=resume)
         model = tuned_model(ready)
-        yield Phase("training", f"{config.backbone}, method {config.method.kind()}")
-        stopped = yield from _trained(ready, model, folder, silver, resume=resume, should_stop=should_stop)
+        stopped = yield from _trained(ready, model, folder, resume=resume, should_stop=should_stop)
         if stopped.reason not in DONE:
             yield Interrupted(stopped.step, stopped.reason, folder.path)
             return
@@ -83,14 +81,9 @@ def tuned_model(ready: Prepared) -> Model:
     return model
 
 
-def training_data(ready: Prepared, silver: Sequence[Example] = ()) -> TrainingData:
-    """The windows of the training rows, and of silver pairs to learn first."""
-    rows = [*ready.data.train, *silver]
-    encodings = ready.task.encode(rows, ready.tokenizer)
-    prelude = sum(encoding.example >= len(ready.data.train) for encoding in encodings)
-    return TrainingData(
-        encodings=encodings, ids=[example.id for example in rows], seed=ready.config.seed, prelude=prelude
-    )
+def training_data(ready: Prepared) -> TrainingData:
+    """The windows of the training rows."""
+    return _windows(ready, ready.data.train, seed=ready.config.seed)
 
 
 def saved_state(folder: RunFolder) -> SavedState:
@@ -135,35 +128,78 @@ def _concluded(ready: Prepared, model: Model, folder: RunFolder) -> Iterator[Run
     yield Finished(folder.path, report)
 
 
-def _silver(ready: Prepared, folder: RunFolder, *, resume: bool) -> Generator[RunEvent, None, Sequence[Example]]:
-    """The silver pairs of the run, the same ones when it goes on."""
-    count = ready.config.data.silver_pairs
-    if not count:
-        return ()
-    if resume and folder.silver.is_file():
-        return read_silver(folder.silver)
-    yield Phase("pairing", f"training texts, as {ready.config.backbone} finds them alike")
-    silver = silver_pairs(ready, count)
-    write_silver(folder.silver, silver.examples)
-    yield Noted(
-        f"{len(silver.examples):,} silver pairs to learn first; such scores agree with the gold of training by a "
-        f"Spearman correlation of {silver.agreement:.3f}"
-    )
-    return silver.examples
-
-
 def _trained(
+    ready: Prepared, model: Model, folder: RunFolder, *, resume: bool, should_stop: Callable[[], str | None]
+) -> Generator[RunEvent, None, Stopped]:
+    """The lessons of the run: silver pairs where there are any, then the training rows."""
+    settings = settings_of(ready)
+    if ready.config.data.silver_pairs:
+        stopped = yield from _rehearsed(ready, model, folder.silver, settings, resume=resume, should_stop=should_stop)
+        if stopped and stopped.reason not in DONE:
+            return stopped
+        resume = resume and newest(folder.checkpoints) is not None
+    yield Phase("training", f"{ready.config.backbone}, method {ready.config.method.kind()}")
+    return (
+        yield from _lesson(
+            ready,
+            model,
+            training_data(ready),
+            folder,
+            settings,
+            state=saved_state(folder) if resume else None,
+            should_stop=should_stop,
+        )
+    )
+
+
+def _rehearsed(
     ready: Prepared,
     model: Model,
     folder: RunFolder,
-    silver: Sequence[Example],
+    settings: TrainSettings,
     *,
     resume: bool,
     should_stop: Callable[[], str | None],
-) -> Generator[RunEvent, None, Stopped]:
-    data = training_data(ready, silver)
-    journal = Journal(folder.journal)
+) -> Generator[RunEvent, None, Stopped | None]:
+    """The lesson of silver pairs, once through; None where a run that goes on has it behind it."""
+    if resume and folder.weights.is_file():
+        read_weights(folder, model)
+        return None
+    yield Phase("rehearsing", f"training texts in new pairs, as {ready.config.backbone} finds them alike")
     state = saved_state(folder) if resume else None
+    if state is None:
+        silver = silver_pairs(ready, ready.config.data.silver_pairs)
+        write_silver(folder, silver.examples)
+        yield Noted(
+            f"{len(silver.examples):,} silver pairs; on the training rows such scores agree with gold by a Spearman "
+            f"correlation of {silver.agreement:.3f}"
+        )
+    stopped = yield from _lesson(
+        ready,
+        model,
+        _windows(ready, read_silver(folder), seed=derived(ready.config.seed, "silver")),
+        folder,
+        settings.model_copy(update={"length": "1 epoch", "evaluate_every": None, "patience": None}),
+        state=state,
+        should_stop=should_stop,
+    )
+    if stopped.reason in DONE:
+        write_weights(folder, model)
+    return stopped
+
+
+def _lesson(
+    ready: Prepared,
+    model: Model,
+    data: TrainingData,
+    folder: RunFolder,
+    settings: TrainSettings,
+    *,
+    state: SavedState | None,
+    should_stop: Callable[[], str | None],
+) -> Generator[RunEvent, None, Stopped]:
+    """One pass of the loop, with its journal and its saved states in `folder`."""
+    journal = Journal(folder.journal)
     journal.rewind(state.step if state else 0)
     main = ready.task.main_metric
     windows = ready.task.encode(ready.data.dev, ready.tokenizer)
@@ -180,7 +216,7 @@ def _trained(
         model,
         ready.task,
         data,
-        settings=settings_of(ready),
+        settings=settings,
         regularizers=ready.config.regularizers,
         evaluate=dev_score,
         keeping=Keeping(folder=folder.checkpoints, should_stop=should_stop, resume=state),
@@ -191,6 +227,11 @@ def _trained(
         if isinstance(event, Stopped):
             return event
     raise RuntimeError("the loop ended without saying why")
+
+
+def _windows(ready: Prepared, rows: Sequence[Example], *, seed: int) -> TrainingData:
+    encodings = ready.task.encode(rows, ready.tokenizer)
+    return TrainingData(encodings=encodings, ids=[example.id for example in rows], seed=seed)
 
 
 def _answers(model: Model, task: Task, examples: Sequence[Example], tokenizer: Tokenizer) -> Iterator[Prediction]:

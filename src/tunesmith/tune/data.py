@@ -1,7 +1,6 @@
 """What a model learns from, the order it sees it in, and a fingerprint that a resumed run must find again."""
 
 import hashlib
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -20,8 +19,6 @@ class TrainingData:
     ids: Sequence[str]
     seed: int = 0
     """Decides the order of the data and the draws of dropout"""
-    prelude: int = 0
-    """How many windows at the end of `encodings` are learnt once only, ahead of all others in the first epoch"""
 
     def fingerprint(self) -> str:
         """sha256 over ids, tokens, targets and weights, in order."""
@@ -71,26 +68,11 @@ def _filler(like: Encoding, length: int) -> Encoding:
 
 def epoch_groups(data: TrainingData, settings: TrainSettings, epoch: int) -> list[list[tuple[int, ...]]]:
     """The accumulation groups of one epoch, each a list of batches of window indices. A function of seed and epoch."""
-    own = len(data.encodings) - data.prelude
-    groups = _groups(data, settings, epoch, range(own))
-    if epoch == 0 and data.prelude:
-        groups = _groups(data, settings, epoch, range(own, len(data.encodings))) + groups
-    return groups
-
-
-def steps_in(data: TrainingData, settings: TrainSettings, epochs: float) -> int:
-    """About how many updates so many epochs take: exact where no token budget shapes the batches."""
-    first, later = (len(epoch_groups(data, settings, epoch)) for epoch in (0, 1))
-    return math.ceil(min(epochs, 1.0) * first + max(epochs - 1.0, 0.0) * later)
-
-
-def _groups(data: TrainingData, settings: TrainSettings, epoch: int, part: range) -> list[list[tuple[int, ...]]]:
-    planned = plan_epoch(
-        [len(data.encodings[index]) for index in part],
+    batches = plan_epoch(
+        [len(encoding) for encoding in data.encodings],
         batch_size=settings.windows,
         batch_tokens=settings.batch_tokens,
         seed=data.seed,
         epoch=epoch,
     )
-    batches = [tuple(part[index] for index in batch) for batch in planned]
     return [batches[start : start + settings.accumulate] for start in range(0, len(batches), settings.accumulate)]

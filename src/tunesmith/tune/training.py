@@ -10,7 +10,7 @@ from torch import Tensor
 from tunesmith.core.duration import Duration
 from tunesmith.core.errors import ConfigError, Place
 from tunesmith.core.model import Model
-from tunesmith.tune.data import TrainingData, epoch_groups, steps_in
+from tunesmith.tune.data import TrainingData, epoch_groups
 from tunesmith.tune.events import Evaluated, Started, Stepped
 from tunesmith.tune.form import TrainingForm
 from tunesmith.tune.gradient import Objective, backward, gradient_error
@@ -45,7 +45,7 @@ class Training:
         self.choice = choice
         self.device = device
         self.length = Duration.parse(
-            settings.length or f"{settings.epochs_for(len(data.encodings) - data.prelude)} epochs", key="train.length"
+            settings.length or f"{settings.epochs_for(len(data.encodings))} epochs", key="train.length"
         )
         self.progress = Progress()
         self.form = TrainingForm(
@@ -72,9 +72,10 @@ class Training:
         """What was decided before the first step."""
         learning = sum(parameter.numel() for parameter in self.form.parameters.values())
         everything = sum(parameter.numel() for parameter in self.objective.model.parameters())
+        steps = {"steps": self.length.amount, "epochs": math.ceil(self.length.amount * len(self._groups))}
         return Started(
             step=self.progress.step,
-            steps=self._steps(),
+            steps=int(steps[self.length.unit]) if self.length.unit in steps else None,
             steps_per_epoch=len(self._groups),
             precision=self.choice,
             device=str(self.device),
@@ -85,15 +86,6 @@ class Training:
             vocabulary=self.form.vocabulary,
             notes=notes,
         )
-
-    def _steps(self) -> int | None:
-        match self.length.unit:
-            case "steps":
-                return int(self.length.amount)
-            case "epochs":
-                return steps_in(self.data, self.settings, self.length.amount)
-            case "seconds":
-                return None
 
     def step(self, *, rate: float | None = None) -> Stepped:
         """One update from the next accumulation group, at the rate of the schedule unless another is given.

@@ -13,7 +13,7 @@ from tunesmith.run.events import Finished, Interrupted
 from tunesmith.run.folder import RunFolder, opened
 from tunesmith.run.prepared import prepared
 from tunesmith.run.silver import read_silver, silver_pairs
-from tunesmith.run.train import run, training_data
+from tunesmith.run.train import run
 from tunesmith.tune.events import Started, Stepped
 
 THINGS = ["a red bicycle", "two grey cats", "the morning train", "fresh bread", "an old violin", "rain in the hills"]
@@ -31,7 +31,7 @@ def config(folder: Path, *, silver: int, **changes: Any) -> RunConfig:
     table: dict[str, Any] = {
         "data": {"train": "pairs.jsonl", "dev": "pairs.jsonl", "test": "pairs.jsonl", "silver_pairs": silver},
         "task": {"kind": "pair_matching"},
-        "train": {"length": "2 epochs", "precision": "fp32", "threads": 1, "batch_size": 8, "save_every": "1 steps"},
+        "train": {"length": "2 epochs", "precision": "fp32", "threads": 1, "batch_size": 8},
     }
     return parsed(table | changes, folder=folder)
 
@@ -45,8 +45,6 @@ def test_silver_pairs_are_new_pairs_of_training_texts_scored_on_their_scale(tmp_
     made = [frozenset((example.text, example.pair)) for example in silver.examples]
     assert set().union(*made) <= texts and len(set(made)) == 40 and not set(made) & given
     assert all(0.5 <= float(str(example.gold)) <= 4.5 for example in silver.examples)
-    data = training_data(ready, silver.examples)
-    assert data.prelude == 40 and len(data.encodings) == 40 + len(ready.data.train)
 
 
 def test_a_stopped_run_goes_on_with_the_same_pairs(tmp_path: Path) -> None:
@@ -61,13 +59,36 @@ def test_a_stopped_run_goes_on_with_the_same_pairs(tmp_path: Path) -> None:
         events.append(event)
         wishes += ["SIGINT"] if isinstance(event, Stepped) else []
     (started,) = (event for event in events if isinstance(event, Started))
-    assert (started.steps_per_epoch, started.steps) == (9, 9 + 7)
+    assert (started.step, started.steps) == (0, 2)
     assert isinstance(events[-1], Interrupted)
     kept = read_silver(RunFolder(folder).silver)
     assert len(kept) == 16
-    *_, last = run(made, opened(folder, resume=True), origins={}, resume=True)
+    *events, last = run(made, opened(folder, resume=True), origins={}, resume=True)
+    assert [(event.step, event.steps) for event in events if isinstance(event, Started)] == [(1, 2), (0, 14)]
     assert isinstance(last, Finished)
+    assert last.record["cost"]["steps"] == 2 + 14
     assert read_silver(RunFolder(folder).silver) == kept
+
+
+def test_silver_pairs_are_behind_a_run_that_stopped_later(tmp_path: Path) -> None:
+    made, folder = config(tmp_path, silver=16), tmp_path / "run"
+    wishes: list[str] = []
+
+    def should_stop() -> str | None:
+        return wishes[-1] if wishes else None
+
+    begun = 0
+    for event in run(made, opened(folder, resume=False), origins={}, should_stop=should_stop):
+        begun += isinstance(event, Started)
+        wishes += ["SIGTERM"] if begun == 2 and isinstance(event, Stepped) else []
+    *events, last = run(made, opened(folder, resume=True), origins={}, resume=True)
+    assert [(event.step, event.steps) for event in events if isinstance(event, Started)] == [(1, 14)]
+    assert isinstance(last, Finished)
+    whole = config(tmp_path, silver=16)
+    *_, straight = run(whole, opened(tmp_path / "straight", resume=False), origins={})
+    assert isinstance(straight, Finished)
+    weights = [(path / "bundle" / "model.safetensors").read_bytes() for path in (folder, tmp_path / "straight")]
+    assert weights[0] == weights[1]
 
 
 def test_what_has_no_scores_has_no_silver_pairs(tmp_path: Path) -> None:

@@ -9,9 +9,7 @@ import torch
 
 from tunesmith.core.errors import ConfigError, NumericsError
 from tunesmith.models.inference import logits_of
-from tunesmith.tune.data import epoch_groups, steps_in
 from tunesmith.tune.events import Evaluated, Started, Stepped, Stopped
-from tunesmith.tune.settings import TrainSettings
 
 
 def of(kind: type, events: list[Any]) -> list[Any]:
@@ -189,12 +187,3 @@ def equal_weights() -> Callable[[Any, Any], bool]:
         return all(n == m and torch.equal(p, q) for (n, p), (m, q) in pairs)
 
     return check
-
-
-def test_a_prelude_is_learnt_once_and_first(bench: Any) -> None:
-    data = replace(bench.data, prelude=9)
-    first, later = (epoch_groups(data, TrainSettings(batch_size=4), epoch) for epoch in (0, 1))
-    seen = [[index for batches in group for batch in batches for index in batch] for group in (first, later)]
-    assert sorted(seen[0][:9]) == list(range(28, 37))
-    assert sorted(seen[0][9:]) == sorted(seen[1]) == list(range(28))
-    assert steps_in(data, TrainSettings(batch_size=4), 2.0) == len(first) + len(later) == 3 + 7 + 7
