@@ -30,6 +30,10 @@ class Task(Component):
             DataError: the examples do not fit the task, or carry labels that a given label list lacks.
         """
 
+    def asked(self, example: Example) -> Example:
+        """The example with its gold in the form of this task's answers, whatever form its file gave it."""
+        return example
+
     @abstractmethod
     def encode(self, examples: Sequence[Example], tokenizer: Tokenizer) -> list[Encoding]:
         """Windows of each example in order; a text longer than the tokenizer's window gives several that overlap."""

@@ -128,7 +128,7 @@ def _check_counts(rows: Sequence[Sequence[int]], wanted: Sequence[int], units: S
                 "train, and rows that say the same or share a group stay together",
                 code="TS-DATA-080",
                 place=Place(key="data.split"),
-                fix="give more rows for each label, name a file for the split, or set its share to 0.",
+                fix="give more rows for each label, or name a file for the split.",
             )
 
 

@@ -67,12 +67,14 @@ def load(config: RunConfig, *, rejects: Path | None = None) -> RunData:
         rows = {"dev": made.dev, "test": made.test} | rows | {"train": made.train}
         record["made"] = made.record
     for name in NAMES:
-        if not rows[name]:
+        if not rows.get(name):
             raise DataError(
                 f"no rows for {name}",
                 code="TS-RUN-010",
                 place=Place(key=f"data.{name}"),
-                fix="give more rows, or raise data.split.",
+                fix=f"give more rows, or a share above 0 (data.split.{name})."
+                if name != "train"
+                else "give more rows.",
             )
     record["fingerprint"] = {name: fingerprint(rows[name]) for name in NAMES}
     record["counts"] = {name: len(rows[name]) for name in NAMES}

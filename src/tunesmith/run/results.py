@@ -23,15 +23,17 @@ JUDGED = ("dev", "test")
 
 def write_inputs(folder: RunFolder, ready: Prepared, origins: Mapping[str, str]) -> None:
     """Write down what the run is made of: configuration with origins, split, audit."""
-    write_json(folder.config, {"config": ready.config.as_table(), "origins": dict(origins)})
+    record = {"config": ready.config.as_table(), "origins": dict(origins), "backbone": ready.checkpoint.fingerprint}
+    write_json(folder.config, record)
     write_json(folder.split, ready.data.record)
     write_json(folder.audit, ready.audit.as_record())
 
 
 def judged(folder: RunFolder, ready: Prepared, task: Task) -> dict[str, Any]:
     """The report of a run from its stored predictions, written as JSON and as a page."""
-    rows = {name: ready.data.splits()[name] for name in JUDGED}
-    rivals = baselines(task.kind(), ready.data.train, [example for name in JUDGED for example in rows[name]])
+    train, *asked = ([task.asked(example) for example in ready.data.splits()[name]] for name in ("train", *JUDGED))
+    rows = dict(zip(JUDGED, asked, strict=True))
+    rivals = baselines(task.kind(), train, [example for name in JUDGED for example in rows[name]])
     splits = {}
     start = 0
     for name in JUDGED:

@@ -27,6 +27,7 @@ from tunesmith.run.journal import Journal
 from tunesmith.run.lock import locked
 from tunesmith.run.prepared import Prepared, prepared
 from tunesmith.run.results import bundled, judged, write_adapter_of, write_inputs
+from tunesmith.run.same_run import require_same_run
 from tunesmith.run.silver import read_silver, read_weights, silver_pairs, write_silver, write_weights
 from tunesmith.tune.checkpoint import Keeping, SavedState, newest
 from tunesmith.tune.events import Stopped
@@ -53,13 +54,15 @@ def run(
         TunesmithError: whatever is wrong with data, model, configuration or disk, with place and remedy.
     """
     with locked(folder.path):
-        if resume and folder.bundle.is_dir():
+        if resume and folder.bundle.is_dir() and folder.report.is_file():
             yield Noted("this run is complete already; nothing was done")
             yield Finished(folder.path, read_json(folder.report))
             return
         yield Phase("reading", config.data.train)
         ready = prepared(config, rejects=folder.path)
         yield from (Noted(note) for note in (*ready.notes, f"audit: {ready.audit.status}; {ready.data.sizes()}"))
+        if resume:
+            require_same_run(folder, ready)
         write_inputs(folder, ready, origins)
         model = tuned_model(ready)
         stopped = yield from _trained(ready, model, folder, resume=resume, should_stop=should_stop)

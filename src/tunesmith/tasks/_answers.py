@@ -1,14 +1,13 @@
 """From probabilities to predictions, for tasks whose answer is a label, several labels or a score of a whole text."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from tunesmith.core.example import Example
 from tunesmith.core.prediction import Prediction
-from tunesmith.tasks._labels import labels_of
+from tunesmith.tasks._labels import as_one, as_set
 
 
 def label_predictions(
@@ -18,10 +17,10 @@ def label_predictions(
     best = probabilities.argmax(-1).tolist()
     found = []
     for example, row, index, cut in zip(examples, probabilities.tolist(), best, truncated, strict=True):
-        if isinstance(example.gold, tuple) and len(example.gold) == 1:
-            example = replace(example, gold=labels_of(example)[0])
         scores = dict(zip(labels, row, strict=True))
-        found.append(Prediction.about(example, labels[index], confidence=row[index], scores=scores, truncated=cut))
+        found.append(
+            Prediction.about(as_one(example), labels[index], confidence=row[index], scores=scores, truncated=cut)
+        )
     return found
 
 
@@ -35,8 +34,6 @@ def label_set_predictions(
     found = []
     for example, row, chosen, confidence in zip(examples, probabilities.tolist(), given.tolist(), surest, strict=True):
         predicted = tuple(label for label, yes in zip(labels, chosen, strict=True) if yes)
-        if isinstance(example.gold, str):
-            example = replace(example, gold=labels_of(example))
         scores = dict(zip(labels, row, strict=True))
-        found.append(Prediction.about(example, predicted, confidence=confidence, scores=scores))
+        found.append(Prediction.about(as_set(example), predicted, confidence=confidence, scores=scores))
     return found

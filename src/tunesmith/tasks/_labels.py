@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from tunesmith.core.errors import ConfigError, DataError, Place
@@ -91,6 +91,17 @@ def one_label(example: Example) -> str:
         code="TS-TASK-022",
         fix="give it one label, or set task.multi_label = true for a text_classification.",
     )
+
+
+def as_one(example: Example) -> Example:
+    """The example, with its only label bare where the file gave a list of one."""
+    gold = example.gold
+    return replace(example, gold=labels_of(example)[0]) if isinstance(gold, tuple) and len(gold) == 1 else example
+
+
+def as_set(example: Example) -> Example:
+    """The example, with a bare label as a list of one."""
+    return replace(example, gold=(example.gold,)) if isinstance(example.gold, str) else example
 
 
 def unknown_label(example: Example, label: str) -> DataError:

@@ -35,7 +35,7 @@ from tunesmith.core.task import Task
 from tunesmith.core.tokenizer import Tokenizer
 from tunesmith.models.heads import sequence_head
 from tunesmith.tasks._answers import label_predictions
-from tunesmith.tasks._labels import ClassWeights, inventory, one_label, resolved, unknown_label, unusable
+from tunesmith.tasks._labels import ClassWeights, as_one, inventory, one_label, resolved, unknown_label, unusable
 from tunesmith.tasks._losses import at_least_fp32, class_losses
 from tunesmith.tasks._pairs import pair_window
 from tunesmith.tasks._sequence import Targets, averaged, chunks, unseen, window
@@ -81,6 +81,10 @@ class PairMatching(Task):
             return self.model_copy(update={"score_range": self.score_range or _range(rows), "labels": None})
         found = inventory(rows, given=self.labels, several=False)
         return self.model_copy(update={"labels": found.labels, "class_weights": resolved(self.class_weights, found)})
+
+    def asked(self, example: Example) -> Example:
+        """One label, where the pairs have classes."""
+        return as_one(example) if self.score_range is None else example
 
     def encode(self, examples: Sequence[Example], tokenizer: Tokenizer) -> list[Encoding]:
         """One window for each pair, two where it is symmetric; `truncated` counts the characters that did not fit.

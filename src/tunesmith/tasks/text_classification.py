@@ -34,7 +34,17 @@ from tunesmith.core.task import Task
 from tunesmith.core.tokenizer import Tokenizer
 from tunesmith.models.heads import sequence_head
 from tunesmith.tasks._answers import label_predictions, label_set_predictions
-from tunesmith.tasks._labels import ClassWeights, inventory, labels_of, one_label, resolved, unknown_label, unusable
+from tunesmith.tasks._labels import (
+    ClassWeights,
+    as_one,
+    as_set,
+    inventory,
+    labels_of,
+    one_label,
+    resolved,
+    unknown_label,
+    unusable,
+)
 from tunesmith.tasks._losses import bernoulli_divergence, class_losses, label_set_losses
 from tunesmith.tasks._sequence import Targets, averaged, chunks, text_room, unseen, window, window_borders
 from tunesmith.tasks._thresholds import tuned_thresholds
@@ -83,6 +93,10 @@ class TextClassification(Task):
         if found.several and self.label_priors is None:
             read["label_priors"] = found.shares()
         return self.model_copy(update=read)
+
+    def asked(self, example: Example) -> Example:
+        """A set of labels where a text may carry several, else one label."""
+        return as_set(example) if self.multi_label else as_one(example)
 
     def encode(self, examples: Sequence[Example], tokenizer: Tokenizer) -> list[Encoding]:
         """Windows of each example in order.
