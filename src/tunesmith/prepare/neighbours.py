@@ -19,8 +19,8 @@ def neighbouring_pairs(
 ) -> list[tuple[int, int]]:
     """At most `count` pairs (i, j) of rows of `vectors` [n, D] of length 1, in random order, none twice.
 
-    Of every six draws one is the nearest text, four are among the `NEAR` nearest and one is any text. Pairs in
-    `known` are left out, in either order. Fewer come back where there are not so many.
+    Of six draws for a text one is its nearest (the second time its second nearest), four are among its `NEAR` nearest
+    and one is any text. Pairs in `known` are left out, in either order. After `NEAR` times six draws it ends with fewer.
     """
     texts = len(vectors)
     if texts < 2:

@@ -68,9 +68,9 @@ class RunFolder:
         return self.path / "pairs.jsonl"
 
     @property
-    def weights(self) -> Path:
+    def learnt(self) -> Path:
         """In `silver`, the model that learnt them: where the training rows begin."""
-        return self.path / "model.safetensors"
+        return self.path / "learnt"
 
     @property
     def bundle(self) -> Path:

@@ -16,12 +16,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from safetensors.torch import load_file, save
+import torch
+from safetensors.torch import load_file
 from scipy.stats import spearmanr
 
-from tunesmith.core.atomic import replacing
 from tunesmith.core.batch import Encoding
-from tunesmith.core.errors import ConfigError, DataError, Place, StorageError
+from tunesmith.core.errors import ConfigError, DataError, ModelFileError, Place
 from tunesmith.core.example import Example, Source
 from tunesmith.core.model import Model
 from tunesmith.core.seed import derived
@@ -31,6 +31,7 @@ from tunesmith.run.folder import RunFolder, write_lines
 from tunesmith.run.prepared import Prepared
 from tunesmith.tasks._sequence import text_room, window
 from tunesmith.tasks.pair_matching import PairMatching
+from tunesmith.tune.durable import damage, write_folder
 
 MOST_ROWS = 10_000
 """Training rows whose texts are compared with one another; of more, so many drawn at random."""
@@ -61,12 +62,13 @@ def silver_pairs(ready: Prepared, count: int) -> Silver:
             place=Place(key="data.silver_pairs"),
             fix="leave it out for this task.",
         )
-    rows = _drawn(ready)
+    given = [example for example in ready.data.train if example.gold is not None]
+    rows = _drawn(given, seed=derived(ready.config.seed, "silver rows"))
     texts = sorted({text for example in rows for text in (example.text, example.pair or "")})
     number = {text: index for index, text in enumerate(texts)}
     vectors = sentence_vectors(ready.backbone, _windows(ready, texts))
-    known = np.array([(number[example.text], number[example.pair or ""]) for example in rows])
-    alike = np.einsum("nd,nd->n", vectors[known[:, 0]], vectors[known[:, 1]])
+    first, second = np.array([(number[example.text], number[example.pair or ""]) for example in rows]).T
+    alike = np.einsum("nd,nd->n", vectors[first], vectors[second])
     gold = np.array([float(str(example.gold)) for example in rows])
     agreement = float(spearmanr(alike, gold).statistic) if np.ptp(alike) > 0 else 0.0
     if not agreement >= LEAST_AGREEMENT:
@@ -80,7 +82,8 @@ def silver_pairs(ready: Prepared, count: int) -> Silver:
     slope, start = np.polyfit(alike, gold, 1)
     low, high = task.score_range
     seed = derived(ready.config.seed, "silver") % 2**32
-    pairs = neighbouring_pairs(vectors, count, known=known.tolist(), seed=seed)
+    known = [(number.get(example.text, -1), number.get(example.pair or "", -1)) for example in given]
+    pairs = neighbouring_pairs(vectors, count, known=known, seed=seed)
     scores = [float(np.clip(start + slope * (vectors[a] @ vectors[b]), low, high)) for a, b in pairs]
     examples = (
         _example(index, texts[a], texts[b], round(score, 4))
@@ -103,36 +106,40 @@ def read_silver(folder: RunFolder) -> tuple[Example, ...]:
         return tuple(_example(index, row["text"], row["pair"], row["score"]) for index, row in enumerate(rows))
 
 
-def write_weights(folder: RunFolder, model: Model) -> None:
+def write_learnt(folder: RunFolder, model: Model) -> None:
     """Keep the model that learnt the pairs, whole: saved states of the next lesson leave out words it never meets.
 
     Raises:
         StorageError: the disk failed or is full.
     """
-    try:
-        with replacing(folder.weights, "wb") as file:
-            file.write(save({name: tensor.contiguous() for name, tensor in model.state_dict().items()}))
-    except OSError as error:
-        raise StorageError(
-            f"cannot write: {error.strerror}",
+    write_folder(folder.learnt, tensors=dict(model.named_parameters()), record={"lesson": "silver pairs"})
+
+
+def read_learnt(folder: RunFolder, model: Model) -> None:
+    """Put what `write_learnt` kept into a model of the same make.
+
+    Raises:
+        ModelFileError: a byte of it is not as it was.
+    """
+    if fault := damage(folder.learnt):
+        raise ModelFileError(
+            f"what the silver pairs taught cannot be used: {fault}",
             code="TS-RUN-014",
-            place=Place(file=str(folder.weights)),
-            fix="free some space, then run again with --resume.",
-        ) from None
-
-
-def read_weights(folder: RunFolder, model: Model) -> None:
-    """Put what `write_weights` kept into a model of the same make."""
-    model.load_state_dict(load_file(folder.weights))
+            place=Place(file=str(folder.learnt)),
+            fix="start a new run in another folder.",
+        )
+    tensors = load_file(folder.learnt / "tensors.safetensors")
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            parameter.copy_(tensors[name])
 
 
 def _example(index: int, text: str, pair: str, score: float) -> Example:
     return Example(id=f"silver:{index + 1}", text=text, pair=pair, gold=score, source=Source("pairs.jsonl", index + 1))
 
 
-def _drawn(ready: Prepared) -> list[Example]:
-    rows = [example for example in ready.data.train if example.gold is not None and example.pair is not None]
-    draw = np.random.RandomState(derived(ready.config.seed, "silver rows") % 2**32)
+def _drawn(rows: Sequence[Example], *, seed: int) -> list[Example]:
+    draw = np.random.RandomState(seed % 2**32)
     return [rows[index] for index in sorted(draw.permutation(len(rows))[:MOST_ROWS].tolist())]
 
 

@@ -28,7 +28,7 @@ from tunesmith.run.lock import locked
 from tunesmith.run.prepared import Prepared, prepared
 from tunesmith.run.results import bundled, judged, write_adapter_of, write_inputs
 from tunesmith.run.same_run import require_same_run
-from tunesmith.run.silver import read_silver, read_weights, silver_pairs, write_silver, write_weights
+from tunesmith.run.silver import read_learnt, read_silver, silver_pairs, write_learnt, write_silver
 from tunesmith.tune.checkpoint import Keeping, SavedState, newest
 from tunesmith.tune.events import Stopped
 from tunesmith.tune.fit import TrainingData, fit
@@ -165,8 +165,8 @@ def _rehearsed(
     should_stop: Callable[[], str | None],
 ) -> Generator[RunEvent, None, Stopped | None]:
     """The lesson of silver pairs, once through; None where a run that goes on has it behind it."""
-    if resume and folder.weights.is_file():
-        read_weights(folder, model)
+    if resume and folder.learnt.is_dir():
+        read_learnt(folder, model)
         return None
     yield Phase("rehearsing", f"training texts in new pairs, as {ready.config.backbone} finds them alike")
     state = saved_state(folder) if resume else None
@@ -187,7 +187,7 @@ def _rehearsed(
         should_stop=should_stop,
     )
     if stopped.reason in DONE:
-        write_weights(folder, model)
+        write_learnt(folder, model)
     return stopped
 
 

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from tunesmith.core.errors import ConfigError, DataError
+from tunesmith.core.errors import ConfigError, DataError, ModelFileError
 from tunesmith.run.config import RunConfig, parsed
 from tunesmith.run.events import Finished, Interrupted
 from tunesmith.run.folder import RunFolder, opened
 from tunesmith.run.prepared import prepared
-from tunesmith.run.silver import read_silver, silver_pairs
-from tunesmith.run.train import run
+from tunesmith.run.silver import read_learnt, read_silver, silver_pairs
+from tunesmith.run.train import run, tuned_model
 from tunesmith.tune.events import Started, Stepped
 
 THINGS = ["a red bicycle", "two grey cats", "the morning train", "fresh bread", "an old violin", "rain in the hills"]
@@ -84,6 +84,11 @@ def test_silver_pairs_are_behind_a_run_that_stopped_later(tmp_path: Path) -> Non
     *events, last = run(made, opened(folder, resume=True), origins={}, resume=True)
     assert [(event.step, event.steps) for event in events if isinstance(event, Started)] == [(1, 14)]
     assert isinstance(last, Finished)
+    learnt = RunFolder(folder).silver.learnt / "tensors.safetensors"
+    learnt.write_bytes(learnt.read_bytes()[:-1] + b"?")
+    ready = prepared(made)
+    with pytest.raises(ModelFileError, match="has changed"):
+        read_learnt(RunFolder(folder).silver, tuned_model(ready))
     whole = config(tmp_path, silver=16)
     *_, straight = run(whole, opened(tmp_path / "straight", resume=False), origins={})
     assert isinstance(straight, Finished)
