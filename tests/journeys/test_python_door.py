@@ -1,14 +1,17 @@
 """The same road from Python: train, look, load, ask, evaluate, audit."""
 
 import io
+import os
+import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 import tunesmith as ts
-from tunesmith.core.errors import MissingInputError
+from tunesmith.core.errors import MissingInputError, UsageError
 
 SAMPLES = Path(__file__).parents[2] / "samples" / "support_en"
 
@@ -52,6 +55,44 @@ def test_a_second_run_gets_a_folder_of_its_own(
         for _ in range(2)
     ]
     assert [run.folder.name for run in runs] == ["train", "train-2"]
+
+
+class StopAfter(io.StringIO):
+    """Progress that presses Ctrl-C once a line holds a word."""
+
+    def __init__(self, word: str) -> None:
+        super().__init__()
+        self.word = word
+
+    def write(self, text: str) -> int:
+        if self.word in text:
+            os.kill(os.getpid(), signal.SIGINT)
+        return super().write(text)
+
+
+def test_a_stopped_run_goes_on_from_a_worker_thread_too(tmp_path: Path, tiny_bert_folder: Path) -> None:
+    def trained(progress: io.StringIO, *, resume: bool) -> ts.Run:
+        return ts.train(
+            SAMPLES / "train.jsonl",
+            task="text_classification",
+            backbone=str(tiny_bert_folder),
+            out=tmp_path / "run",
+            settings={"train": {"length": "2 epochs", "threads": 1}},
+            resume=resume,
+            progress=progress,
+        )
+
+    with pytest.raises(KeyboardInterrupt, match="saved at step"):
+        trained(StopAfter("epoch 1.00"), resume=False)
+    with ThreadPoolExecutor() as pool:
+        run = pool.submit(trained, io.StringIO(), resume=True).result()
+    assert run.bundle.is_dir() and run.report["cost"]["steps"] > 0
+
+
+def test_going_on_needs_to_know_with_what() -> None:
+    with pytest.raises(UsageError, match="which run") as caught:
+        ts.train("data.jsonl", resume=True)
+    assert "out=" in caught.value.fix
 
 
 def test_errors_carry_their_remedy() -> None:

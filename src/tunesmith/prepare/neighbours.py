@@ -20,7 +20,7 @@ def neighbouring_pairs(
     """At most `count` pairs (i, j) of rows of `vectors` [n, D] of length 1, in random order, none twice.
 
     Of six draws for a text one is its nearest (the second time its second nearest), four are among its `NEAR` nearest
-    and one is any text. Pairs in `known` are left out, in either order. After `NEAR` times six draws it ends with fewer.
+    and one is any text. Pairs in `known` are left out, in either order. It ends after `NEAR` times six draws.
     """
     texts = len(vectors)
     if texts < 2:

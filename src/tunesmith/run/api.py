@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
+from tunesmith.core.errors import UsageError
 from tunesmith.judge.scoring import Scores
 from tunesmith.prepare.audit import AuditReport
 from tunesmith.run.audited import audited_source
@@ -56,6 +57,7 @@ def train(
     backbone: str | None = None,
     out: str | Path | None = None,
     settings: Mapping[str, Any] | None = None,
+    resume: bool = False,
     progress: TextIO | None = sys.stderr,
 ) -> Run:
     """Train, judge and bundle a model from a data file, or from a TOML configuration.
@@ -66,18 +68,21 @@ def train(
         backbone: a starter, a folder or a Hub name; `starter:english` where absent.
         out: the run folder; a fresh one under `runs/` where absent.
         settings: further configuration as nested tables, e.g. `{"train": {"length": "5 epochs"}}`.
+        resume: go on with the stopped run in `out`.
         progress: where lines of progress go; None is silent.
 
     Raises:
         TunesmithError: with place and remedy; the exit code and the stable code are its attributes.
-        KeyboardInterrupt: after the state was saved; call again with the command line's `--resume`.
+        KeyboardInterrupt: after the state was saved; the same call with `out` and `resume=True` goes on.
     """
+    if resume and out is None:
+        raise UsageError("which run is to go on?", code="TS-RUN-017", fix="name its folder: out=..., resume=True.")
     config = _config(Path(source), task=task, backbone=backbone, settings=settings or {})
     target = Path(out) if out else _fresh(Path("runs"), Path(source).stem)
-    folder = opened(target, resume=False)
+    folder = opened(target, resume=resume)
     origins = dict.fromkeys(config.as_table(), "python")
     with stop_wishes() as wish:
-        for event in run(config, folder, origins=origins, should_stop=wish):
+        for event in run(config, folder, origins=origins, resume=resume, should_stop=wish):
             if isinstance(event, Interrupted):
                 raise KeyboardInterrupt(f"saved at step {event.step} in {event.folder}")
             if progress is not None:

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -25,8 +26,11 @@ class StopWish:
 
 @contextmanager
 def stop_wishes() -> Iterator[StopWish]:
-    """Listen for Ctrl-C and SIGTERM inside the block."""
+    """Listen for Ctrl-C and SIGTERM inside the block. Only a main thread can: elsewhere no signal ever asks to stop."""
     wish = StopWish()
+    if threading.current_thread() is not threading.main_thread():
+        yield wish
+        return
 
     def on_signal(number: int, _: FrameType | None) -> None:
         if wish.signal is not None:
