@@ -1,7 +1,7 @@
 """From a folder to a model that answers. The only door between training and serving, and it trusts nothing.
 
 Order: names, sizes and digests of all files (`integrity`), then strict JSON, then the tokenizer, then a backbone built
-from allow-listed configuration keys, then weights of exactly the expected names, shapes and finite values.
+from a configuration without keys that can run code, then weights of exactly the expected names and shapes, all finite.
 """
 
 from dataclasses import dataclass
@@ -19,6 +19,7 @@ from tunesmith.core.rooms import TASKS
 from tunesmith.core.strict_json import JsonFault, parse
 from tunesmith.core.task import Task
 from tunesmith.core.tokenizer import Tokenizer
+from tunesmith.models.config_file import cleaned
 from tunesmith.models.hub_names import load_hub_state
 from tunesmith.models.loading import build_backbone
 from tunesmith.models.weights import read_tensors
@@ -57,10 +58,10 @@ def load(folder: Path, manifest: Manifest) -> Bundle:
 
 
 def config_of(folder: Path) -> dict[str, Any]:
-    """The allow-listed configuration of the backbone.
+    """The configuration of the backbone.
 
     Raises:
-        ModelFileError: not a JSON object.
+        ModelFileError: not a JSON object, or with a key that can make a loader run code.
     """
     path = folder / CONFIG
     try:
@@ -69,7 +70,7 @@ def config_of(folder: Path) -> dict[str, Any]:
         raise _refusal(path, fault.message) from None
     if not isinstance(config, dict):
         raise _refusal(path, "is not an object")
-    return config
+    return cleaned(config, file=str(path))
 
 
 def weights_of(folder: Path) -> dict[str, Tensor]:

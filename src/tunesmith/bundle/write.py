@@ -149,10 +149,11 @@ def _write_model(draft: Path, model: Model, task: Task, tokenizer: Tokenizer) ->
                 code="TS-BUNDLE-015",
                 fix="train again with a lower learning rate; such a model is never written.",
             )
-    save_file(state, draft / WEIGHTS, metadata={"format": "pt"})
-    sync(draft / WEIGHTS)
     config = hub_config(model, labels=task.label_names, problem=problem_of(task))
     _write(draft / CONFIG, _json(config))
+    save_file(state, draft / WEIGHTS, metadata={"format": "pt"})
+    shutil.copymode(draft / CONFIG, draft / WEIGHTS)  # safetensors writes for the owner alone
+    sync(draft / WEIGHTS)
     _write(draft / TOKENIZER, tokenizer.serialized)
     _write(draft / TOKENIZER_CONFIG, _json(tokenizer_config(tokenizer)))
 

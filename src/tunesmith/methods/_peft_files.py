@@ -103,6 +103,9 @@ def read_adapter(model: Model, folder: Path) -> None:
             )
     config = _checked_config(folder / CONFIG)
     tensors = {name.removeprefix(_ROOT): tensor for name, tensor in read_tensors([folder / WEIGHTS]).items()}
+    for name, tensor in tensors.items():
+        if not torch.isfinite(tensor).all():
+            raise _unfit(folder / WEIGHTS, name, "not finite")
     factors, head = _sorted_out(model, tensors, folder / WEIGHTS)
     own_head = {hub_name(model, f"head.{name}"): tensor for name, tensor in model.head.state_dict().items()}
     for name, tensor in head.items():

@@ -46,10 +46,10 @@ def locate(name: str) -> Checkpoint:
     if name.startswith("starter:"):
         found = starter(name)
         return read_folder(found.folder, name=name, licence=found.licence)
-    folder = Path(name).expanduser()
-    if folder.is_dir():
+    folder = _as_path(name)
+    if folder and folder.is_dir():
         return read_folder(folder, name=name)
-    if folder.exists() or not re.fullmatch(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?", name):
+    if folder is None or folder.exists() or not re.fullmatch(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?", name):
         raise MissingInputError(
             f"there is no checkpoint folder {name!r}",
             code="TS-MODEL-001",
@@ -57,6 +57,16 @@ def locate(name: str) -> Checkpoint:
             fix=f"give a folder with config.json and model.safetensors, a Hub name, or one of {', '.join(STARTERS)}.",
         )
     return read_folder(download(name), name=name)
+
+
+def _as_path(name: str) -> Path | None:
+    """The name as a path, or None where no file system takes it: an unknown user's home, too long a name."""
+    try:
+        folder = Path(name).expanduser()
+        folder.exists()
+    except (OSError, RuntimeError, ValueError):
+        return None
+    return folder
 
 
 def read_folder(folder: Path, *, name: str, licence: str | None = None) -> Checkpoint:

@@ -121,7 +121,7 @@ class HostedBackbone(Backbone):
 def _hosted(kind: str, config: Mapping[str, Any], dropout: float | None) -> nn.Module:
     from transformers import AutoConfig  # seconds of import that our own families need not pay
 
-    fields = {key: value for key, value in config.items() if key not in _OURS_TO_SAY}
+    fields = {key: value for key, value in cleaned(dict(config)).items() if key not in _OURS_TO_SAY}
     try:
         if dropout is not None:
             full = AutoConfig.for_model(kind, **fields).to_dict()

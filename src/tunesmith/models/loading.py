@@ -9,6 +9,7 @@ from torch import Tensor
 from tunesmith.core.errors import ModelFileError, Place
 from tunesmith.core.model import Backbone
 from tunesmith.models.checkpoint import Checkpoint
+from tunesmith.models.config_file import cleaned
 from tunesmith.models.encoder import Encoder
 from tunesmith.models.families import FAMILIES
 from tunesmith.models.hosted import HostedBackbone
@@ -59,7 +60,13 @@ def load_backbone(checkpoint: Checkpoint, *, dropout: float | None = None) -> Ba
     encoder = Encoder(family.shape(config), config, fresh=False)  # not on "meta": that imports for a second
     sorted_out = _sort_out(read_tensors(checkpoint.weight_files), family, place=str(checkpoint.folder))
     _fill(encoder, sorted_out[0], family, place=str(checkpoint.folder))
-    encoder.carried = sorted_out[1] if family.head == "pooler" else {}
+    if family.head == "pooler":
+        for name, tensor in sorted_out[1].items():
+            width = encoder.width
+            _check(
+                name, tensor, torch.empty((width, width) if name.endswith("weight") else width), str(checkpoint.folder)
+            )
+        encoder.carried = sorted_out[1]
     return encoder
 
 
@@ -67,8 +74,9 @@ def build_backbone(config: Mapping[str, Any]) -> Backbone:
     """A backbone with fresh weights, to be filled by `load_hub_state` or trained from nothing.
 
     Raises:
-        ModelFileError: the configuration is incomplete or of an unknown kind.
+        ModelFileError: the configuration is incomplete, of an unknown kind, or names code to run.
     """
+    config = cleaned(dict(config))
     family = FAMILIES.get(str(config.get("model_type")))
     if family is None:
         return HostedBackbone(config)

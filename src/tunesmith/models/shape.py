@@ -35,6 +35,23 @@ class Shape:
     head_dropout: float = 0.1
     initializer_range: float = 0.02
 
+    def __post_init__(self) -> None:
+        """Refuse what no such encoder can have.
+
+        Raises:
+            ModelFileError: a size of 0, a width that the heads do not divide, or a table beyond `LARGEST_TABLE`.
+        """
+        sizes = (self.vocabulary, self.width, self.embedding_width, self.layers, self.heads, self.inner, self.positions)
+        if min(sizes) < 1 or self.width % self.heads:
+            raise _wrong(
+                "hidden size, layers and heads", sizes, "a set of sizes above 0, the width a multiple of the heads"
+            )
+        if max(self.vocabulary, self.positions, self.inner) * max(self.width, self.embedding_width) > LARGEST_TABLE:
+            raise _wrong("vocab_size", self.vocabulary, "a size that fits this width")
+
+
+LARGEST_TABLE = 2**33
+"""Numbers in one matrix: beyond what any published encoder has, yet a damaged file may ask for more."""
 
 HeadKind = Literal["pooler", "dense_tanh", "dense_gelu", "pre_classifier"]
 

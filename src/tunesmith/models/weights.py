@@ -1,4 +1,4 @@
-"""Reading safetensors files: sizes capped, every tensor finite, floats as fp32."""
+"""Reading safetensors files: sizes capped, floats as fp32."""
 
 from collections.abc import Sequence
 from pathlib import Path

