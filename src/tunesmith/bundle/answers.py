@@ -1,7 +1,7 @@
 """How an answer looks to the outside: the same fields in a file of predictions and over HTTP.
 
-They are the fields that training data has (`label`, `labels`, `entities`, `score`), so a file of predictions can be
-corrected by a person and trained on.
+They are the fields that training data has (`label`, `labels`, `entities`, `score`), so predictions in JSONL can be
+corrected by a person and trained on. In CSV, lists stand as JSON inside a cell, which no reader of training data takes.
 """
 
 import csv

@@ -1,7 +1,7 @@
 """Answers from a bundle: one text, a list, or a stream of any length in flat memory.
 
 The same road for every caller: notebook, command line, service and evaluation. A text is answered alike alone and in
-company, because windows never see each other and no padding is ever multiplied.
+company, because windows never see each other.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
