@@ -21,6 +21,7 @@ CASES = [
     ("a number as text", GOOD, ("seed='x'",), 78, "TS-CONF-004", "seed"),
     ("two measures of a batch", GOOD, ("train.batch_size=4", "train.batch_tokens=99"), 78, "TS-CONF-003", "batch"),
     ("a length without a unit", GOOD, ("train.length=3",), 78, "TS-CONF-003", "train.length"),
+    ("a length without an end", GOOD, (f"train.length={'9' * 400} steps",), 78, "TS-CONF-003", "train.length"),
     ("a missing data file", GOOD, ("data.train=nowhere.jsonl",), 66, "TS-", "nowhere.jsonl"),
     ("a missing backbone", GOOD, ("backbone=./nowhere",), 66, "TS-MODEL-001", "nowhere"),
     ("an unknown starter", GOOD, ("backbone=starter:klingon",), None, "TS-", "starter:english"),

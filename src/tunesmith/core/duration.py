@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from tunesmith.core.errors import ConfigError, Place
 
@@ -15,6 +15,8 @@ _UNITS: dict[str, tuple[Unit, float]] = {
     "minute": ("seconds", 60),
     "hour": ("seconds", 3600),
 }
+_MOST: Final = 1e12
+"""Of any unit. No run is that long, and far beyond it a count of steps is no longer exact, then infinite."""
 _FORM = re.compile(r"(\d+(?:\.\d+)?) ?(epoch|step|second|minute|hour)s?")
 
 
@@ -30,13 +32,14 @@ class Duration:
         """The duration that a text like "3 epochs" names.
 
         Raises:
-            ConfigError: at `key`, where the text has another form or the amount is not positive or not whole steps.
+            ConfigError: at `key`, where the text has another form or the amount is not positive, not whole steps or
+                beyond what a run can be.
         """
         match = _FORM.fullmatch(text.strip().lower())
         if match is not None:
             unit, factor = _UNITS[match[2]]
             amount = float(match[1]) * factor
-            if amount > 0 and (unit != "steps" or amount == int(amount)):
+            if 0 < amount <= _MOST and (unit != "steps" or amount == int(amount)):
                 return cls(amount, unit)
         raise ConfigError(
             f"{text!r} is not a duration",
