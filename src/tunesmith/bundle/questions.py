@@ -161,7 +161,7 @@ class Questions:
         return header
 
     def _question(self, text: str, pair: str | None, own: str | None, number: int) -> Question:
-        for part in (text, pair or ""):
+        for part in (text, pair or "", own or ""):
             if not part.isascii() and any("\ud800" <= character <= "\udfff" for character in part):
                 raise _BadRow("bytes that are not UTF-8", "convert the file, or name its encoding with --encoding.")
         if self._pairs and text.strip() and not (pair or "").strip():

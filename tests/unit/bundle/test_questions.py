@@ -80,6 +80,16 @@ def test_csv_rows_that_cannot_be_read_are_named():
     assert (len(kept), handed) == (1, [2])
 
 
+def test_an_id_that_is_not_utf_8_is_a_bad_row():
+    rows = "id,text\nx\udcff,a\n2,b\n"
+    with pytest.raises(DataError, match="not UTF-8") as caught:
+        read("csv", rows)
+    assert caught.value.place.line == 2
+    handed = []
+    kept = read("csv", rows, reject=lambda error, raw: handed.append(raw))
+    assert (kept, handed) == ([("2", "b", None, 3)], ["x\udcff,a"])
+
+
 def test_a_header_without_the_text_says_which_columns_there_are():
     with pytest.raises(UsageError, match="it has: a, b") as caught:
         read("csv", "a,b\n1,2\n")
