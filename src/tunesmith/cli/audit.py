@@ -3,10 +3,9 @@
 from pathlib import Path
 
 import typer
-from rich.markup import escape
 from rich.table import Table
 
-from tunesmith.cli.output import STATUS, emit, out, table
+from tunesmith.cli.output import STATUS, emit, out, plain, refuse_folder, table
 
 SHOWN = 10
 """Rows printed under a finding; `--json` gives more."""
@@ -29,6 +28,7 @@ def audit(
     """
     from tunesmith.run.audited import audited_source
 
+    refuse_folder(page, "--page")
     report = audited_source(source, data=data, overrides=assignments)
     record = report.as_record()
     if page is not None:
@@ -38,10 +38,10 @@ def audit(
     if as_json:
         emit(record)
     else:
-        out.print(f"[bold]Audit of {escape(str(source))}[/]")
+        out.print(f"[bold]Audit of {plain(source)}[/]")
         found = Table(box=None, show_header=False, pad_edge=False)
         for section in report.sections:
-            found.add_row(STATUS[section.status], f"[bold]{section.title}[/]", escape(section.summary))
+            found.add_row(STATUS[section.status], f"[bold]{section.title}[/]", plain(section.summary))
         out.print(found)
         for section in report.sections:
             if section.rows and section.status != "ok":

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import typer
 
-from tunesmith.cli.output import emit, out, table
+from tunesmith.cli.output import emit, out, plain, table
 
 app = typer.Typer(help="Show, check and explain configurations.", no_args_is_help=True)
 
@@ -41,14 +41,19 @@ def check(file: Path = FILE, assignments: list[str] = SET, as_json: bool = JSON)
     if as_json:
         emit({"ok": True})
     else:
-        out.print(f"[green]ok[/] {file}")
+        out.print(f"[green]ok[/] {plain(file)}")
 
 
 @app.command()
-def explain(key: str = typer.Argument(..., help="A key such as train.warmup or method.lora.rank.")) -> None:
+def explain(
+    key: str = typer.Argument(..., help="A key such as train.warmup or method.lora.rank."), as_json: bool = JSON
+) -> None:
     """Print what a key means, its type and its default."""
     from tunesmith.run.explain import explained
 
     meaning = explained(key)
-    out.print(f"[bold]{key}[/]  {meaning.type}, default {meaning.default}", highlight=False)
-    out.print(meaning.text)
+    if as_json:
+        emit({"key": key, "type": meaning.type, "default": meaning.default, "meaning": meaning.text})
+        return
+    out.print(f"[bold]{plain(key)}[/]  {plain(meaning.type)}, default {plain(meaning.default)}", highlight=False)
+    out.print(meaning.text, markup=False)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import typer
 
-from tunesmith.cli.output import emit, out, table
+from tunesmith.cli.output import emit, out, printable, refuse_folder, table
 
 
 def evaluate(
@@ -21,6 +21,7 @@ def evaluate(
     from tunesmith.run.config import overridden
     from tunesmith.run.evaluate import evaluated
 
+    refuse_folder(keep, "--out")
     with counting("answering", quiet=as_json) as progress:
         found = evaluated(bundle, data, out=keep, given=overridden({}, options), progress=progress)
     record = found.scores.as_record()
@@ -28,6 +29,6 @@ def evaluate(
         emit(record)
         return
     for note in found.notes:
-        out.print(f"  {note}", highlight=False, markup=False)
+        out.print(printable(f"  {note}"), highlight=False, markup=False)
     rows = [(name, metric.value, metric.low, metric.high) for name, metric in found.scores.metrics.items()]
     out.print(table(f"{found.scores.rows} rows of {data}", ("metric", "value", "low", "high"), rows))

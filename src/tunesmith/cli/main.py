@@ -1,7 +1,6 @@
 """The door: `tunesmith VERB ...`. Turns every failure into one line with a remedy and an exit code of sysexits.h."""
 
 import os
-import signal
 import sys
 import tempfile
 import traceback
@@ -9,7 +8,7 @@ import traceback
 import typer
 
 from tunesmith.cli import audit, config, evaluate, init, predict, report, serve, train, verify
-from tunesmith.cli.output import err, failed
+from tunesmith.cli.output import err, failed, plain, printable, silence
 from tunesmith.core.errors import TunesmithError
 
 QUIET = {
@@ -69,30 +68,51 @@ def main() -> None:
 
 
 def _run() -> int:
+    code = 0
     try:
-        app(standalone_mode=True)
+        code = _called()
+        # What is still held back must meet the reader here: when the process ends, a reader who left is exit code 120.
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except TunesmithError as error:
         return failed(error, as_json="--json" in sys.argv)
-    except KeyboardInterrupt:
-        err.print("interrupted")
-        return 128 + signal.SIGINT
     except BrokenPipeError:
         # The reader of our output left: not an error, and nothing more may be written to it.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except SystemExit as leaving:
-        return leaving.code if isinstance(leaving.code, int) else 0 if leaving.code is None else 2
+        silence(sys.stdout)
     except Exception as error:
         return _bug(error)
+    return code
+
+
+def _called() -> int:
+    """The exit code of the verb, 2 for a call that has no meaning, 130 after Ctrl-C; typer leaves with SystemExit.
+
+    Raises:
+        BrokenPipeError: the reader of our output left; typer makes that an exit with 1, as of a failure.
+    """
+    try:
+        app()
+    except SystemExit as leaving:
+        if isinstance(leaving.__context__, BrokenPipeError):
+            raise leaving.__context__ from None
+        return int(leaving.code or 0)
     return 0
 
 
 def _bug(error: Exception) -> int:
-    with tempfile.NamedTemporaryFile("w", prefix="tunesmith-bug-", suffix=".txt", delete=False) as file:
-        file.write(f"{' '.join(sys.argv)}\n\n")
-        traceback.print_exception(error, file=file)
-    err.print(f"[red]error[/] this is a bug in tunesmith: {type(error).__name__}: {error}", highlight=False)
-    err.print(f"[green]fix[/]   please report it with the details in {file.name}", highlight=False)
+    details = printable(f"{' '.join(sys.argv)}\n\n{''.join(traceback.format_exception(error))}")
+    try:
+        with tempfile.NamedTemporaryFile(
+            "w", prefix="tunesmith-bug-", suffix=".txt", encoding="utf-8", delete=False
+        ) as file:
+            file.write(details)
+        where = f"in {file.name}"
+    except OSError:
+        sys.stderr.write(details)
+        where = "above"
+    said = f"{type(error).__name__}: {error}"
+    err.print(f"[red]error[/] this is a bug in tunesmith: {plain(said)}", highlight=False)
+    err.print(f"[green]fix[/]   please report it with the details {plain(where)}", highlight=False, soft_wrap=True)
     return 70
 
 

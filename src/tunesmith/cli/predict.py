@@ -8,7 +8,7 @@ from typing import Literal
 
 import typer
 
-from tunesmith.cli.output import emit
+from tunesmith.cli.output import emit, refuse_folder
 
 
 def predict(
@@ -40,6 +40,8 @@ def predict(
 
     if as_json and out is None:
         raise UsageError("--json would mix with the answers", code="TS-BUNDLE-033", fix="give --out FILE with --json.")
+    refuse_folder(out, "--out")
+    refuse_folder(skip_bad, "--skip-bad")
     piped = str(file) == "-"
     source = _piped_lines() if piped else file_lines(file, encoding)
     predictor = Predictor.load(bundle)
@@ -74,12 +76,12 @@ def _piped_lines() -> Iterator[str]:
 
 def _close(counts: dict[str, int], out: Path | None, skip_bad: Path | None, as_json: bool) -> None:
     """Say what was done where it does not mix with the answers."""
-    from tunesmith.cli.output import err
+    from tunesmith.cli.output import err, plain
 
     if as_json:
         emit({"out": str(out), **counts})
         return
-    rejected = f", {counts['rejected']:,} skipped into {skip_bad}" if skip_bad else ""
+    rejected = f", {counts['rejected']:,} skipped into {plain(skip_bad)}" if skip_bad else ""
     blank = f", {counts['blank']:,} blank" if counts["blank"] else ""
-    where = f" -> {out}" if out else ""
+    where = f" -> {plain(out)}" if out else ""
     err.print(f"{counts['answered']:,} answered{blank}{rejected}{where}", highlight=False)

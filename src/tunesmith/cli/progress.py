@@ -99,7 +99,11 @@ class PlainWatch(Watch):
     def line(self, text: str) -> None:
         """Print the line."""
         if not self._silent:
-            out.print(text, highlight=False)
+            try:
+                out.print(text, highlight=False)
+            except BrokenPipeError:
+                # Whoever read along has left; the run is what was asked for, and it goes on.
+                self._silent = True
 
     def moved(self, done: float, text: str) -> None:
         """Print a line if the last one is some seconds old."""

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import typer
 
-from tunesmith.cli.output import emit, out
+from tunesmith.cli.output import emit, out, plain
 
 
 def verify(
@@ -21,7 +21,7 @@ def verify(
     if as_json:
         emit(found.as_record())
         return
-    out.print(f"[green]ok[/] {found.name}  [dim]{found.sha256}[/]", highlight=False)
+    out.print(f"[green]ok[/] {plain(found.name)}  [dim]{found.sha256}[/]", highlight=False)
     out.print(
         f"   {found.files} files are to the byte what was written, {found.golden_rows} golden rows are answered "
         f"as they were, {found.seconds:.2f} s",

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import httpx
 import pytest
@@ -17,6 +18,7 @@ from typer.testing import CliRunner
 from tunesmith.bundle.bulk import Counts, answers
 from tunesmith.bundle.predictor import Predictor
 from tunesmith.bundle.questions import Columns, Questions
+from tunesmith.bundle.verify import verify as checked
 from tunesmith.cli.predict import predict
 from tunesmith.cli.verify import verify
 from tunesmith.core.errors import CannotCreateError, DataError, ModelFileError, UsageError
@@ -98,6 +100,24 @@ def test_an_output_appears_whole_or_not_at_all(tiny_bundles, tmp_path):
         run("predict", tiny_bundles("label"), "-", "--out", tmp_path / "none" / "out", given="a\n")
     with pytest.raises(UsageError):
         run("predict", tiny_bundles("label"), "-", "--json", given="a\n")
+
+
+@pytest.mark.parametrize("flag", ["--out", "--skip-bad"])
+def test_a_folder_is_refused_before_the_model_is_opened(flag, tmp_path):
+    for folder in (tmp_path, "."):
+        with pytest.raises(CannotCreateError, match="is a folder") as caught:
+            run("predict", tmp_path / "no bundle", "-", flag, folder, given="a\n")
+        assert flag in caught.value.fix
+
+
+def test_brackets_in_names_are_printed_as_they_are(tiny_bundles, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = run("predict", tiny_bundles("label"), "-", "--out", "a[b]", "--skip-bad", "c[d]", given="good\n")
+    assert "0 skipped into c[d] -> a[b]" in result.stderr
+    folder = shutil.copytree(tiny_bundles("label"), tmp_path / "bundle")
+    found = checked(folder)
+    monkeypatch.setattr("tunesmith.bundle.verify.verify", lambda bundle: replace(found, name="e[f]"))
+    assert run("verify", folder).stdout.startswith("ok e[f] ")
 
 
 def test_a_million_rows_would_not_be_held(tiny_bundles):
