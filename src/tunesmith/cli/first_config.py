@@ -1,4 +1,4 @@
-"""The configuration that `tunesmith init` writes: at most 12 lines, each guess with its reason."""
+"""The configuration that `tunesmith init` writes: about a dozen lines, each guess with its reason."""
 
 import json
 import os
@@ -8,11 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tunesmith.cli.output import printable
 from tunesmith.core.atomic import replacing
 from tunesmith.core.errors import CannotCreateError, Place
-from tunesmith.prepare.reading import Finding
+from tunesmith.judge.errors_table import visible
+from tunesmith.prepare.reading import Finding, divided
 
 MOST_LINES = 12
+"""Guesses end here. What a person gave, and what bad rows need, is written whatever the count."""
 CHINESE = "starter:multilingual"
 ENGLISH = "starter:english"
 _KEYS = ("text", "pair", "tokens", "tags", "entities", "label", "score", "format", "scheme", "separator", "weight")
@@ -50,23 +53,23 @@ class FirstLook:
 
 def config_text(look: FirstLook, out: Path) -> str:
     """The TOML of a first configuration."""
-    head = [
-        f"# next: tunesmith audit {out.name}, then tunesmith train {out.name}",
+    lines = [
+        f"# {_comment(f'next: tunesmith audit {out.name}, then tunesmith train {out.name}')}",
         _line("backbone", CHINESE if look.chinese else ENGLISH, "mostly Chinese" if look.chinese else "not Chinese"),
-        f'task = {{ kind = "{look.finding.task}" }}  # {_task_reason(look)}',
+        f'task = {{ kind = "{look.finding.task}" }}  # {_comment(_task_reason(look))}',
         "[data]",
     ]
     for role, path in look.files.items():
-        head.append(_line(role, _relative(path, out), _file_reason(role, look)))
-    options = _remedies(look) + [_line(*item) for item in _options(look)]
-    return "\n".join([*head, *options][:MOST_LINES]) + "\n"
+        lines.append(_line(role, _named(path, out, look), _file_reason(role, look)))
+    lines += _remedies(look) + _given(look)
+    return "\n".join(lines + _guesses(look)[: max(0, MOST_LINES - len(lines))]) + "\n"
 
 
-def write_config(text: str, out: Path, *, force: bool) -> None:
-    """Write the file whole or not at all.
+def require_new(out: Path, *, force: bool) -> None:
+    """Refuse to overwrite what nobody said may be overwritten, before the data are looked at.
 
     Raises:
-        CannotCreateError: it exists and `force` is not set, or it cannot be written.
+        CannotCreateError: it exists and `force` is not set.
     """
     if out.exists() and not force:
         raise CannotCreateError(
@@ -75,6 +78,14 @@ def write_config(text: str, out: Path, *, force: bool) -> None:
             place=Place(file=str(out)),
             fix="choose another name with --out, or overwrite it with --force.",
         )
+
+
+def write_config(text: str, out: Path) -> None:
+    """Write the file whole or not at all.
+
+    Raises:
+        CannotCreateError: it cannot be written.
+    """
     try:
         with replacing(out) as file:
             file.write(text)
@@ -87,23 +98,28 @@ def write_config(text: str, out: Path, *, force: bool) -> None:
         ) from None
 
 
-def _options(look: FirstLook) -> list[tuple[str, Any, str]]:
+def _given(look: FirstLook) -> list[str]:
+    """Every option that a person set; the task and the split have a place of their own."""
+    return [_line(key, value, "as given") for key, value in look.given.items() if key not in ("task", "split")]
+
+
+def _guesses(look: FirstLook) -> list[str]:
     options = {"format": look.finding.format.kind()} | look.finding.format.options()
-    given = [(key, value, "as given") for key, value in look.given.items() if key not in ("task", "split", *_KEYS)]
-    found = []
+    lines = []
     for key in _KEYS:
         value = options.get(key)
-        if value is not None:
+        if value is not None and key not in look.given:
             value = value[0] if isinstance(value, list) and len(value) == 1 else value
-            found.append((key, value, "as given" if key in look.given else _WHY.get(key, "")))
-    return given + found
+            lines.append(_line(key, value, _WHY.get(key, "")))
+    return lines
 
 
 def _remedies(look: FirstLook) -> list[str]:
     """Lines without which training would stop at the first bad row, in sight so that they can be taken out."""
     lines = []
     left = Counter(look.rejected)
-    overlaps, transitions = left.pop("TS-DATA-024", 0), left.pop("TS-DATA-029", 0)
+    overlaps = left.pop("TS-DATA-024", 0) if "overlaps" not in look.given else 0
+    transitions = left.pop("TS-DATA-029", 0) if "transitions" not in look.given else 0
     if overlaps:
         lines.append(
             _line("overlaps", "longest", f"{overlaps} rows hold overlapping entities; without this line refused")
@@ -120,7 +136,7 @@ def _remedies(look: FirstLook) -> list[str]:
 def _task_reason(look: FirstLook) -> str:
     names = ", ".join(list(look.labels)[:5])
     more = ", ..." if len(look.labels) > 5 else ""
-    return f"{len(look.labels)} labels: {names}{more}".replace("\n", " ") if look.labels else "from the columns"
+    return f"{len(look.labels)} labels: {names}{more}" if look.labels else "from the columns"
 
 
 def _file_reason(role: str, look: FirstLook) -> str:
@@ -131,17 +147,33 @@ def _file_reason(role: str, look: FirstLook) -> str:
     return "chooses the best checkpoint" if role == "dev" else "the reported score"
 
 
-def _relative(path: Path, out: Path) -> str:
+def _named(path: Path, out: Path, look: FirstLook) -> str:
+    """The file as seen from the configuration, with the split that was given for it."""
     relative = os.path.relpath(path, out.parent)
-    return str(path.resolve()) if relative.startswith(os.pardir) else relative
+    name = str(path.resolve()) if relative.startswith(os.pardir) else relative
+    split = look.given.get("split")
+    return f"{name}#{split}" if split and divided(path)[1] is None else name
 
 
 def _line(key: str, value: Any, why: str) -> str:  # noqa: ANN401 - a TOML value
-    comment = f"  # {why}" if why else ""
+    comment = f"  # {_comment(why)}" if why else ""
     return f"{key} = {_toml(value)}{comment}"
+
+
+def _comment(text: str) -> str:
+    """The text as one line that a TOML file may hold: labels and names come from strangers."""
+    return printable(visible(text)).replace("\n", " ")
 
 
 def _toml(value: Any) -> str:  # noqa: ANN401 - a TOML value
     if isinstance(value, list | tuple):
         return f"[{', '.join(_toml(item) for item in value)}]"
-    return json.dumps(value, ensure_ascii=False)
+    if isinstance(value, str) and printable(value) != value:
+        raise CannotCreateError(
+            "a name that is not UTF-8 cannot stand in a configuration",
+            code="TS-CONF-032",
+            place=Place(file=value),
+            fix="rename the file or its folder.",
+        )
+    # TOML is stricter than JSON about one character
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from tunesmith.cli.output import emit, out, table
+from tunesmith.cli.output import emit, out, plain, printable, refuse_folder, table
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -29,33 +29,44 @@ def init(
     force: bool = typer.Option(False, "--force", help="Overwrite the configuration if it exists."),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON object."),
 ) -> None:
-    """Look at the data and write a configuration of at most 12 lines, each guess with its reason.
+    """Look at the data and write a short configuration, each guess with its reason.
 
     Nothing is trained, and nothing is overwritten without --force.
     """
-    from tunesmith.cli.first_config import config_text, write_config
+    from tunesmith.cli.first_config import config_text, require_new, write_config
 
     given = _given(assignments, task)
-    look = _look(data, given)
     config = target or Path(f"{data.name.partition('#')[0].split('.')[0] or 'data'}.toml")
+    refuse_folder(config, "--out")
+    require_new(config, force=force)
+    look = _look(data, given)
     text = config_text(look, config)
-    write_config(text, config, force=force)
+    write_config(text, config)
     following = [f"tunesmith audit {config}", f"tunesmith train {config}"]
     if as_json:
         emit(_record(look, config, following))
         return
     out.print(table(f"{data}", ("what", "found"), _rows(look)))
-    out.print(f"[green]wrote[/] {config}", highlight=False)
-    out.print(text.rstrip(), markup=False, highlight=False)
-    out.print(f"Next: [bold]{following[0]}[/], then [bold]{following[1]}[/]", highlight=False)
+    out.print(f"[green]wrote[/] {plain(config)}", highlight=False)
+    out.print(printable(text.rstrip()), markup=False, highlight=False)
+    out.print(f"Next: [bold]{plain(following[0])}[/], then [bold]{plain(following[1])}[/]", highlight=False)
 
 
 def _given(assignments: list[str], task: str | None) -> dict[str, Any]:
     """The options of the data; `data.label=x` and `label=x` are the same."""
+    from tunesmith.core.errors import ConfigError, Place
     from tunesmith.run.config import overridden
 
     options = overridden({}, assignments)
-    return {**options.pop("data", {}), **options, **({"task": task} if task else {})}
+    section = options.pop("data", {})
+    if not isinstance(section, dict):
+        raise ConfigError(
+            "must be a table",
+            code="TS-CONF-004",
+            place=Place(key="data"),
+            fix="name the option: --set data.label=intent.",
+        )
+    return {**section, **options, **({"task": task} if task else {})}
 
 
 def _look(data: Path, given: dict[str, Any]) -> "FirstLook":
@@ -126,11 +137,13 @@ def _splits_inside(files: dict[str, Path], splits: tuple[str, ...]) -> dict[str,
 
 
 def _rows(look: "FirstLook") -> list[tuple[str, str]]:
+    from tunesmith.judge.errors_table import visible
+
     finding = look.finding
     rows = [(role, str(path)) for role, path in look.files.items()]
     rows += [("format", finding.format.kind()), ("task", finding.task), ("rows", str(look.accepted))]
     if look.labels:
-        shown = ", ".join(f"{label} ({count})" for label, count in list(look.labels.items())[:8])
+        shown = ", ".join(f"{visible(label)} ({count})" for label, count in list(look.labels.items())[:8])
         rows.append((f"{len(look.labels)} labels", shown + (", ..." if len(look.labels) > 8 else "")))
     rows += [("guess", note) for note in finding.notes]
     rows += [("warning", note) for note in look.left_out]

@@ -33,7 +33,7 @@ def run(*arguments: str):
 
 def config(path):
     text = path.read_text(encoding="utf-8")
-    assert len(text.splitlines()) <= 12
+    assert len(text.splitlines()) <= 12, "guesses end there"
     return tomllib.loads(text)
 
 
