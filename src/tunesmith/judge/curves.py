@@ -39,7 +39,7 @@ def learning_curves(journal: Path) -> dict[str, list[dict[str, Any]]]:
 def _lines(journal: Path) -> Iterator[dict[str, Any]]:
     if not journal.is_file():
         return
-    with journal.open(encoding="utf-8") as file:
+    with journal.open(encoding="utf-8", errors="replace") as file:
         for text in file:
             try:
                 line = json.loads(text)

@@ -1,11 +1,11 @@
 """The report of a finished run, computed again from what lies in its folder: no model, no data file."""
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from tunesmith.core.atomic import replacing
 from tunesmith.core.errors import DataError, MissingInputError, Place, StorageError
 from tunesmith.judge.page import write_page
 from tunesmith.judge.report import SCHEMA, RunFacts, build_report, headline_split, judge_split
@@ -79,15 +79,10 @@ def _optional(file: Path) -> dict[str, Any] | None:
 
 
 def _write(file: Path, report: Mapping[str, Any]) -> None:
-    part = file.with_name(f".{file.name}.part")
     try:
-        with part.open("w", encoding="utf-8") as out:
+        with replacing(file) as out:
             out.write(json.dumps(report, ensure_ascii=False, indent=2, allow_nan=False))
-            out.flush()
-            os.fsync(out.fileno())
-        part.replace(file)
     except OSError as error:
-        part.unlink(missing_ok=True)
         raise StorageError(
             f"the report could not be written: {error.strerror}",
             code="TS-JUDGE-032",

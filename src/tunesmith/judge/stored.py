@@ -14,20 +14,14 @@ def write_predictions(path: Path, predictions: Iterable[Prediction]) -> int:
 
     Raises:
         StorageError: the disk is full or the folder may not be written.
+        NumericsError: a prediction holds a number that is not finite.
     """
     rows = 0
     try:
-        with replacing(path) as file:
+        with replacing(path, errors="backslashreplace") as file:  # a lone surrogate stays JSON: \\ud800
             for prediction in predictions:
-                file.write(json.dumps(prediction.as_record(), ensure_ascii=False, allow_nan=False) + "\n")
+                file.write(_line(prediction, path, rows + 1))
                 rows += 1
-    except ValueError as error:
-        raise NumericsError(
-            f"a prediction holds a number that is not finite: {error}",
-            code="TS-JUDGE-013",
-            place=Place(file=str(path), line=rows + 1),
-            fix="the model's weights are damaged or training diverged: train again with a lower learning rate.",
-        ) from None
     except OSError as error:
         raise StorageError(
             f"predictions could not be written: {error.strerror}",
@@ -69,8 +63,21 @@ def read_predictions(path: Path) -> StoredPredictions:
     return StoredPredictions(path)
 
 
+def _line(prediction: Prediction, path: Path, number: int) -> str:
+    try:
+        line = json.dumps(prediction.as_record(), ensure_ascii=False, allow_nan=False)
+    except ValueError as error:
+        raise NumericsError(
+            f"a prediction holds a number that is not finite: {error}",
+            code="TS-JUDGE-013",
+            place=Place(file=str(path), line=number),
+            fix="the model's weights are damaged or training diverged: train again with a lower learning rate.",
+        ) from None
+    return f"{line}\n"
+
+
 def _read(path: Path) -> Iterator[Prediction]:
-    with path.open(encoding="utf-8") as file:
+    with path.open(encoding="utf-8", errors="replace") as file:  # a bad byte spoils its line, not the reader
         for number, line in enumerate(file, start=1):
             if not line.strip():
                 continue

@@ -7,11 +7,16 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from tunesmith.core.atomic import replacing
+from tunesmith.core.errors import Place, StorageError
 from tunesmith.tune.events import Evaluated, Saved, Started, Stepped, Stopped, TuneEvent
 
 
 class Journal:
-    """Appends events to `journal.jsonl`. Each line is written whole and flushed before the run goes on."""
+    """Appends events to `journal.jsonl`. Each line is written whole and flushed before the run goes on.
+
+    Writing raises StorageError where the disk failed or is full.
+    """
 
     def __init__(self, file: Path) -> None:
         self.file = file
@@ -19,8 +24,11 @@ class Journal:
     def write(self, event: str, facts: Mapping[str, Any]) -> None:
         """One line: the event, when it happened (seconds since the epoch) and its facts."""
         line = json.dumps({"event": event, "time": round(time.time(), 3), **facts}, ensure_ascii=False)
-        with self.file.open("a", encoding="utf-8") as out:
-            out.write(f"{line}\n")
+        try:
+            with self.file.open("a", encoding="utf-8") as out:
+                out.write(f"{line}\n")
+        except OSError as error:
+            raise _unwritten(self.file, error) from None
 
     def note(self, event: TuneEvent, *, metric: str) -> None:
         """One line for a fact of the loop. `metric` names the score that the loop evaluates."""
@@ -41,16 +49,27 @@ class Journal:
         if not self.file.exists():
             return
         kept = [event for event in events(self.file) if event.get("step", 0) <= step]
-        fresh = self.file.with_suffix(".tmp")
-        fresh.write_text("".join(f"{json.dumps(event, ensure_ascii=False)}\n" for event in kept), encoding="utf-8")
-        fresh.replace(self.file)
+        try:
+            with replacing(self.file) as out:
+                out.writelines(f"{json.dumps(event, ensure_ascii=False)}\n" for event in kept)
+        except OSError as error:
+            raise _unwritten(self.file, error) from None
 
 
 def events(file: Path) -> Iterator[dict[str, Any]]:
     """The events of a journal; a last line cut short by a crash is left out."""
-    with file.open(encoding="utf-8") as lines:
+    with file.open(encoding="utf-8", errors="replace") as lines:
         for line in lines:
             try:
                 yield json.loads(line)
             except json.JSONDecodeError:
                 return
+
+
+def _unwritten(file: Path, error: OSError) -> StorageError:
+    return StorageError(
+        f"the journal cannot be written: {error.strerror}",
+        code="TS-RUN-018",
+        place=Place(file=str(file)),
+        fix="free some space, then run again with --resume.",
+    )

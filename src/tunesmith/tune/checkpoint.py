@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from tunesmith.core.errors import ModelFileError, Place
-from tunesmith.tune.durable import damage, retire, sweep, write_folder
+from tunesmith.tune.durable import damage, restore, retire, sweep, write_folder
 
 _STATE = re.compile(r"step-(\d{8,})")
 BEST = "best"
@@ -103,6 +103,7 @@ def newest(folder: Path) -> SavedState | None:
     Raises:
         ModelFileError: there are states and all are damaged.
     """
+    restore(folder)
     skipped: list[str] = []
     for path in sorted(_states(folder), reverse=True):
         fault = damage(path)

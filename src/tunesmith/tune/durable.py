@@ -1,9 +1,10 @@
 """Folders that appear whole or not at all, and can prove that they are whole.
 
     NAME.tmp-PID/  write each file, sync it -> MANIFEST.json (sha256 and size of each) -> sync the folder
-    -> rename to NAME -> sync the parent
+    -> rename an older NAME to NAME.old-PID -> rename to NAME -> sync the parent
 
-A crash at any point leaves the old state or the new one. A changed byte is found by its hash before anything is used.
+A crash at any point leaves the old state, which `restore` finds again, or the new one. A changed byte is found by its
+hash before anything is used.
 """
 
 import contextlib
@@ -26,6 +27,7 @@ from tunesmith.core.errors import Place, StorageError
 
 MANIFEST = "MANIFEST.json"
 _LEFTOVER = re.compile(r".*\.(?:tmp|del)-\d+")
+_ASIDE = re.compile(r"(.*)\.old-\d+")
 _PIECE = 1 << 22
 
 
@@ -50,10 +52,13 @@ def write_folder(target: Path, *, tensors: Mapping[str, Tensor], record: Mapping
         _write(fresh / MANIFEST, [json.dumps({"schema": 1, "files": files}, indent=1).encode()], sync)
         if sync:
             atomic.sync(fresh)
-        retire(target)
+        aside = target.with_name(f"{target.name}.old-{os.getpid()}")
+        if target.exists():
+            os.rename(target, aside)
         os.rename(fresh, target)
         if sync:
             atomic.sync(target.parent)
+        _clear(aside)
     except OSError as error:
         with contextlib.suppress(OSError):
             _clear(fresh)
@@ -70,10 +75,18 @@ def retire(target: Path) -> None:
         _clear(doomed)
 
 
+def restore(parent: Path) -> None:
+    """Bring back folders that a crash left set aside before the new one stood in their place."""
+    for path in sorted(parent.iterdir()) if parent.is_dir() else ():
+        if (name := _ASIDE.fullmatch(path.name)) and not path.with_name(name[1]).exists():
+            os.rename(path, path.with_name(name[1]))
+
+
 def sweep(parent: Path) -> None:
-    """Delete what crashes left behind half-written or half-deleted."""
+    """Delete what crashes left behind half-written, half-deleted or replaced."""
+    restore(parent)
     for path in parent.iterdir():
-        if _LEFTOVER.fullmatch(path.name):
+        if _LEFTOVER.fullmatch(path.name) or _ASIDE.fullmatch(path.name):
             _clear(path)
 
 

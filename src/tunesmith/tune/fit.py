@@ -96,7 +96,8 @@ class _Loop:
         while True:
             if self.keeping and self.saver and (wish := self.keeping.should_stop()):
                 self.reason = wish
-                yield self.saver.save()
+                if self.saver.needed:
+                    yield self.saver.save()
                 return
             over = progress.finished(training.length)
             if self.evaluate and self._evaluation_due(over):
@@ -104,6 +105,8 @@ class _Loop:
             patience = training.settings.patience
             if over or (patience is not None and progress.worse >= patience):
                 self.reason = "finished" if over else "patience"
+                if self.saver and self.saver.needed:  # judging may be stopped too, and must then find a state
+                    yield self.saver.save()
                 return
             if self.saver and self.saver.due():
                 yield self.saver.save()
@@ -123,7 +126,7 @@ class _Loop:
 
     def save_if_stale(self) -> None:
         """Save unless the last step is saved already."""
-        if self.saver and self.saver.stale:
+        if self.saver and self.saver.needed:
             self.saver.save()
 
     def take_best(self) -> None:

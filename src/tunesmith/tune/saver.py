@@ -35,6 +35,7 @@ class Saver:
         self.folder = keeping.folder
         self.every = training.settings.save_every and Duration.parse(training.settings.save_every)
         self._identity = identity(training)
+        self._saved = keeping.resume is not None
         self._step = training.progress.step
         self._epochs = training.progress.epochs
         self._time = time.monotonic()
@@ -56,9 +57,9 @@ class Saver:
         return int(now / self.every.amount + 1e-9) > int(before / self.every.amount + 1e-9)
 
     @property
-    def stale(self) -> bool:
-        """Whether something has been learnt since the last save."""
-        return self.training.progress.step != self._step
+    def needed(self) -> bool:
+        """Whether no state holds what has been learnt so far."""
+        return not self._saved or self.training.progress.step != self._step
 
     def save(self) -> Saved:
         """Write a state now.
@@ -76,7 +77,7 @@ class Saver:
         path, size = save(self.folder, tensors, record, keep=self.training.settings.keep)
         self._time = time.monotonic()
         self._cost = self._time - begin
-        self._step, self._epochs = progress.step, progress.epochs
+        self._saved, self._step, self._epochs = True, progress.step, progress.epochs
         return Saved(step=progress.step, folder=path, bytes=size, seconds=self._cost)
 
     def save_best(self) -> None:

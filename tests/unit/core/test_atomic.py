@@ -1,5 +1,7 @@
 """A file is replaced whole or stays as it was, and no draft is left beside it."""
 
+import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -32,6 +34,32 @@ def test_a_block_that_breaks_off_leaves_the_old_file_and_no_draft(tmp_path: Path
         raise ending
     assert place.read_text() == "old"
     assert list(tmp_path.iterdir()) == [place]
+
+
+def test_a_link_stays_a_link_and_what_it_points_to_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "real").write_text("old")
+    (tmp_path / "link").symlink_to("real")
+    with replacing(tmp_path / "link") as file:
+        file.write("new")
+    assert (tmp_path / "link").is_symlink() and (tmp_path / "real").read_text() == "new"
+
+
+def test_a_pipe_is_written_into(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    with replacing(tmp_path / "pipe") as file:
+        file.write("through")
+    assert os.read(reader, 100) == b"through"
+    os.close(reader)
+    assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
+
+
+@pytest.mark.parametrize("name", [".", "folder"])
+def test_a_folder_is_no_place_for_a_file(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(IsADirectoryError), replacing(Path(name)):
+        raise AssertionError("nothing to write to")
 
 
 def test_a_missing_folder_is_the_callers_to_word(tmp_path: Path) -> None:

@@ -52,3 +52,18 @@ def test_a_number_that_is_not_finite_is_refused_and_nothing_is_written(tmp_path:
 def test_a_folder_that_is_not_there_is_a_storage_error(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="TS-JUDGE-010"):
         write_predictions(tmp_path / "no" / "p.jsonl", ROWS)
+
+
+def test_a_bad_byte_is_named_by_its_line(tmp_path: Path) -> None:
+    file = tmp_path / "p.jsonl"
+    write_predictions(file, ROWS[:1])
+    with file.open("ab") as out:
+        out.write(b'{"id": "\xff\n')
+    with pytest.raises(DataError, match=r"p\.jsonl:2"):
+        list(read_predictions(file))
+
+
+def test_half_of_a_surrogate_pair_comes_back_too(tmp_path: Path) -> None:
+    row = Prediction(id="1", text="a \ud83d b", gold="x", predicted="x")
+    write_predictions(tmp_path / "p.jsonl", [row])
+    assert list(read_predictions(tmp_path / "p.jsonl")) == [row]

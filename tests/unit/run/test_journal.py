@@ -1,5 +1,8 @@
 from pathlib import Path
 
+import pytest
+
+from tunesmith.core.errors import StorageError
 from tunesmith.run.journal import Journal, events
 
 
@@ -21,3 +24,18 @@ def test_a_last_line_cut_short_is_left_out(tmp_path: Path) -> None:
     assert [event["step"] for event in events(journal.file)] == [1]
     journal.rewind(1)
     assert [event["step"] for event in events(journal.file)] == [1]
+
+
+def test_a_bad_byte_ends_the_journal_like_a_line_cut_short(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "journal.jsonl")
+    journal.write("step", {"step": 1})
+    with journal.file.open("ab") as out:
+        out.write(b'{"event": "\xff')
+    assert [event["step"] for event in events(journal.file)] == [1]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full device here")
+def test_a_full_disk_is_an_error_of_storage() -> None:
+    with pytest.raises(StorageError, match="the journal cannot be written") as caught:
+        Journal(Path("/dev/full")).write("step", {"step": 1})
+    assert caught.value.fix

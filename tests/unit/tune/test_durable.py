@@ -92,6 +92,26 @@ def test_a_crash_at_any_call_leaves_a_whole_state(tmp_path: Path) -> None:
     assert deaths >= 20 and state.step == 3
 
 
+def test_a_crash_while_a_state_is_written_again_leaves_it_or_its_like(tmp_path: Path) -> None:
+    for count in range(1, 500):
+        folder = tmp_path / str(count)
+        save(folder, tensors(1), record(1), keep=1)
+
+        def work(folder: Path = folder, count: int = count) -> None:
+            dying_at(count)
+            save(folder, tensors(2), record(1), keep=1)
+
+        status = in_child(work)
+        state = newest(folder)
+        assert state is not None and state.step == 1 and not state.skipped
+        assert any(torch.equal(state.tensors()["master.a"], tensors(value)["master.a"]) for value in (1, 2))
+        save(folder, tensors(3), record(2), keep=1)
+        assert {path.name for path in folder.iterdir()} == {"step-00000002"}, "rubbish is left"
+        if status == 0:
+            break
+    assert count >= 20
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="limits on the size of files as Linux has them")
 def test_a_full_disk_is_named_and_the_state_before_is_whole(tmp_path: Path) -> None:
     save(tmp_path, tensors(1), record(1), keep=2)

@@ -86,15 +86,30 @@ def test_stopping_when_complete_still_completes_after_resume(bench: Any, checkpo
     assert same(bits(straight), bits(resumed))
 
 
+def test_a_complete_run_resumes_to_the_same_end_without_a_step(bench: Any, checkpoints: Path) -> None:
+    straight = bench.model()
+    bench.trained(straight, keeping=Keeping(folder=checkpoints), **SETTINGS)
+    resumed = bench.model()
+    rest = bench.trained(resumed, keeping=Keeping(folder=checkpoints, resume=newest(checkpoints)), **SETTINGS)
+    assert [type(event) for event in rest] == [Started, Stopped]
+    assert same(bits(straight), bits(resumed))
+
+
+def test_a_stop_at_a_saved_step_writes_nothing_again(bench: Any, checkpoints: Path) -> None:
+    keeping = Keeping(folder=checkpoints, should_stop=lambda: "SIGINT")
+    assert [type(event) for event in bench.trained(bench.model(), keeping=keeping)] == [Started, Saved, Stopped]
+    again = Keeping(folder=checkpoints, should_stop=lambda: "SIGINT", resume=newest(checkpoints))
+    assert [type(event) for event in bench.trained(bench.model(), keeping=again)] == [Started, Stopped]
+
+
 def test_states_are_saved_as_asked_and_old_ones_go(bench: Any, checkpoints: Path) -> None:
     saved = []
     for event in bench.events(bench.model(), keeping=Keeping(folder=checkpoints), save_every="3 steps", keep=2):
         if isinstance(event, Saved):
             saved.append(event.step)
             assert len(list(checkpoints.glob("step-*"))) <= 3
-    assert saved == [3, 6, 9, 12, 15, 18]
-    assert sorted(path.name for path in checkpoints.glob("step-*")) == ["step-00000015", "step-00000018"]
-    assert {path.name for path in checkpoints.iterdir()} == {"step-00000015", "step-00000018", "best"}
+    assert saved == [3, 6, 9, 12, 15, 18, 20], "and the last step, since judging may be stopped too"
+    assert {path.name for path in checkpoints.iterdir()} == {"step-00000018", "step-00000020", "best"}
 
 
 def interrupted(bench: Any, checkpoints: Path, **settings: Any) -> None:
@@ -155,7 +170,7 @@ def test_a_run_goes_on_from_before_the_damage_and_replaces_it(bench: Any, checkp
     rest = bench.trained(resumed, keeping=keeping, save_every="2 steps")
     assert len(rest[0].notes) == 1 and "step-00000009" in rest[0].notes[0]
     assert same(bits(straight), bits(resumed))
-    assert [path.name for path in sorted(checkpoints.glob("step-*"))] == ["step-00000016", "step-00000018"]
+    assert [path.name for path in sorted(checkpoints.glob("step-*"))] == ["step-00000018", "step-00000020"]
 
 
 def test_best_weights_damaged_on_disk_are_refused_and_a_resume_brings_them_back(bench: Any, checkpoints: Path) -> None:
