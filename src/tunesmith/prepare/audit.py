@@ -53,6 +53,7 @@ def audit(
     splits: Mapping[str, Sequence[Example]],
     *,
     tokenizer: Tokenizer | None = None,
+    max_length: int | None = None,
     certificates: Mapping[str, Certificate] | None = None,
     english_only: bool = False,
 ) -> AuditReport:
@@ -61,6 +62,7 @@ def audit(
     Args:
         splits: examples by split name; the first split is the one the model learns from.
         tokenizer: measures lengths in tokens against its window; without it lengths are in characters.
+        max_length: the task's own window in tokens, where it is shorter than the tokenizer's.
         certificates: by split, for data with entities.
         english_only: whether the backbone knows English only.
     """
@@ -69,7 +71,7 @@ def audit(
         _balance(splits),
         _unseen_labels(splits),
         *([_certificate(certificates)] if certificates else []),
-        _lengths(splits, tokenizer),
+        _lengths(splits, tokenizer, max_length),
         _duplicates(splits),
         _conflicts(splits),
         _leaks(splits),
@@ -160,24 +162,45 @@ def _certificate(certificates: Mapping[str, Certificate]) -> Section:
     return Section("Alignment certificate", status, summary, (*rows, *faults[:SHOWN]))
 
 
-def _lengths(splits: Mapping[str, Sequence[Example]], tokenizer: Tokenizer | None) -> Section:
-    unit, window = ("tokens", tokenizer.max_length) if tokenizer else ("characters", None)
+def _lengths(splits: Mapping[str, Sequence[Example]], tokenizer: Tokenizer | None, max_length: int | None) -> Section:
+    unit = "tokens" if tokenizer else "characters"
+    window = min(tokenizer.max_length, max_length or tokenizer.max_length) if tokenizer else None
     rows = []
-    longest = over = 0
+    longest = 0
+    over = {"text": 0, "pair": 0}
     for name, examples in splits.items():
-        texts = [f"{example.text} {example.pair}" if example.pair else example.text for example in examples]
-        sizes = sorted(len(ids) for ids in tokenizer.texts(texts)) if tokenizer else sorted(map(len, texts))
+        sizes = _sizes(examples, tokenizer)
         if not sizes:
             continue
+        for example, size in zip(examples, sizes, strict=True):
+            over["text" if example.pair is None else "pair"] += window is not None and size > window
+        sizes.sort()
         longest = max(longest, sizes[-1])
-        over += sum(size > window for size in sizes) if window else 0
         middle, high = sizes[len(sizes) // 2], sizes[int(len(sizes) * 0.95)]
         rows.append({"split": name, "unit": unit, "median": middle, "p95": high, "longest": sizes[-1]})
-    if over:
-        summary = f"{over} text(s) exceed the window of {window} tokens and will be read in overlapping windows"
-        return Section("Length", "warn", summary, tuple(rows))
+    found = []
+    if over["text"]:
+        found.append(f"{over['text']} text(s) exceed the window of {window} tokens and are read in overlapping windows")
+    if over["pair"]:
+        found.append(f"{over['pair']} pair(s) exceed the window of {window} tokens and are CUT, the longer text first")
+    if found:
+        return Section("Length", "warn", "; ".join(found), tuple(rows))
     limit = f", window {window}" if window else ""
     return Section("Length", "ok", f"longest text {longest} {unit}{limit}", tuple(rows))
+
+
+def _sizes(examples: Sequence[Example], tokenizer: Tokenizer | None) -> list[int]:
+    """How long each example is: with the special tokens around it, or in characters."""
+    first, second = [example.text for example in examples], [example.pair or "" for example in examples]
+    if tokenizer is None:
+        return [len(a) + len(b) for a, b in zip(first, second, strict=True)]
+    framing = tokenizer.framing
+    alone = len(framing.prefix) + len(framing.suffix)
+    paired = len(framing.prefix) + len(framing.middle) + len(framing.pair_suffix)
+    return [
+        len(a) + (alone if example.pair is None else len(b) + paired)
+        for example, a, b in zip(examples, tokenizer.texts(first), tokenizer.texts(second), strict=True)
+    ]
 
 
 def _duplicates(splits: Mapping[str, Sequence[Example]]) -> Section:

@@ -56,7 +56,11 @@ def prepared(config: RunConfig, *, rejects: Path | None = None, check: bool = Tr
     if certificates and check:
         certificates["train"].require(config.data.alignment_loss)
     found = audit(
-        data.splits(), tokenizer=tokenizer, certificates=certificates, english_only=config.backbone in ENGLISH
+        data.splits(),
+        tokenizer=tokenizer,
+        max_length=getattr(task, "max_length", None),
+        certificates=certificates,
+        english_only=config.backbone in ENGLISH,
     )
     notes = (*data.notes, *_language_note(config, data.train))
     return Prepared(

@@ -131,12 +131,21 @@ def resolved(weights: ClassWeights, found: Inventory) -> ClassWeights:
     counts = [max(count, 1) for count in found.counts]
     if weights == "balanced":
         return balanced_positive_weights(counts, found.examples) if found.several else balanced_class_weights(counts)
-    if len(weights) != len(found.labels) or min(weights) <= 0:
+    return fitting(weights, len(found.labels))
+
+
+def fitting(weights: list[float], classes: int) -> list[float]:
+    """The weights, of which there must be one above 0 for each class.
+
+    Raises:
+        ConfigError: there is not.
+    """
+    if len(weights) != classes or min(weights) <= 0:
         raise ConfigError(
-            f"{len(weights)} weights for {len(found.labels)} labels",
+            f"{len(weights)} weights for {classes} classes, or one that is not above 0",
             code="TS-TASK-025",
             place=Place(key="task.class_weights"),
-            fix='write one number above 0 for each label, or "balanced".',
+            fix='write one number above 0 for each class, or "balanced".',
         )
     return weights
 

@@ -44,7 +44,7 @@ def best_threshold(scores: NDArray[np.float64], gold: NDArray[np.bool_]) -> floa
     below = np.append(ranked[1:], 0.0)
     f1[ranked == below] = -1.0  # equal probabilities cannot be told apart by a threshold
     best = int(f1.argmax())
-    return float((ranked[best] + below[best]) / 2)
+    return float((ranked[best] + below[best]) / 2) or 0.5  # 0 where every probability is: no threshold parts them
 
 
 def _names(prediction: Prediction) -> set[object]:

@@ -78,7 +78,7 @@ class PairMatching(Task):
             raise DataError("no training row carries gold", code="TS-TASK-024", fix="label some rows to learn from.")
         rows = (_paired(example) for group in ((first,), stream) for example in group)
         if self.score_range is not None or (self.labels is None and isinstance(first.gold, float | int)):
-            return self.model_copy(update={"score_range": self.score_range or _range(rows), "labels": None})
+            return self.model_copy(update={"score_range": _range(rows, given=self.score_range), "labels": None})
         found = inventory(rows, given=self.labels, several=False)
         return self.model_copy(update={"labels": found.labels, "class_weights": resolved(self.class_weights, found)})
 
@@ -204,8 +204,10 @@ def _score(example: Example) -> float:
     )
 
 
-def _range(examples: Iterator[Example]) -> list[float]:
+def _range(examples: Iterator[Example], *, given: list[float] | None) -> list[float]:
     scores = [_score(example) for example in examples if example.gold is not None]
+    if given is not None:
+        return given
     low, high = min(scores), max(scores)
     if low < high:
         return [low, high]

@@ -35,6 +35,7 @@ from tunesmith.prepare.certificate import spans_in
 from tunesmith.prepare.characters import Level
 from tunesmith.prepare.unit_level import LevelChoice
 from tunesmith.tasks._crf import Crf
+from tunesmith.tasks._labels import fitting
 from tunesmith.tasks._losses import class_losses
 from tunesmith.tasks._scored_spans import scored_spans
 from tunesmith.tasks._tags import TagSet, balanced_weights, classes_of, tag_set
@@ -99,6 +100,7 @@ class TokenClassification(Task):
         Raises:
             DataError: TS-TASK-010 an example without entity spans, TS-TASK-011 a label that a given list lacks,
                 TS-TASK-012 no entity at all.
+            ConfigError: TS-TASK-025 class weights that are not one above 0 for each tag.
         """
         seen: set[str] = set()
         choice = LevelChoice()
@@ -124,6 +126,8 @@ class TokenClassification(Task):
                 "units": choice.level() if self.units == "auto" else self.units,
             }
         )
+        if isinstance(self.class_weights, list):
+            fitting(self.class_weights, len(filled.label_names))
         if self.class_weights != "balanced":
             return filled
         counts = Counter(tag for example in kept for tag in filled._tags_of(example))

@@ -41,3 +41,10 @@ def test_best_and_worst() -> None:
     assert metrics(gold, 10 * gold)["spearman"] == pytest.approx(1)
     assert metrics(gold, -gold)["spearman"] == pytest.approx(-1)
     assert metrics(gold, gold)["mae"] == 0
+
+
+@pytest.mark.parametrize("scale", [1e-9, 1e9])
+def test_a_correlation_does_not_depend_on_the_unit(scale: float) -> None:
+    values, once = np.linspace(0, 1, 50) * scale, np.ones(50)
+    assert pearson(values, values, once) == pytest.approx(1.0)
+    assert pearson(values, np.full(50, 0.1 * scale), once) == 0.0

@@ -1,6 +1,7 @@
 from dataclasses import replace
 
 from tunesmith.core.example import Example, Gold, Source
+from tunesmith.core.tokenizer import Tokenizer
 from tunesmith.prepare.audit import AuditReport, Section, audit
 
 
@@ -59,3 +60,23 @@ def test_chinese_text_under_an_english_backbone_names_the_remedy() -> None:
     assert section(report, "Language").status == "fail"
     assert "starter:multilingual" in section(report, "Language").summary
     assert section(audit({"train": chinese}), "Language").status == "ok"
+
+
+def test_lengths_count_special_tokens_and_the_tasks_own_window(tiny_tokenizer: Tokenizer) -> None:
+    text = " ".join(["card"] * (tiny_tokenizer.room))
+    fits = section(audit({"train": rows("a", [(text, "x")])}, tokenizer=tiny_tokenizer), "Length")
+    assert (fits.status, fits.summary) == (
+        "ok",
+        f"longest text {tiny_tokenizer.max_length} tokens, window {tiny_tokenizer.max_length}",
+    )
+    longer = audit({"train": rows("a", [(f"{text} card", "x")])}, tokenizer=tiny_tokenizer)
+    assert "1 text(s) exceed" in section(longer, "Length").summary
+    own = audit({"train": rows("a", [("card card card", "x")])}, tokenizer=tiny_tokenizer, max_length=4)
+    assert "window of 4 tokens" in section(own, "Length").summary
+
+
+def test_a_pair_that_does_not_fit_is_said_to_be_cut(tiny_tokenizer: Tokenizer) -> None:
+    half = " ".join(["card"] * (tiny_tokenizer.max_length // 2))
+    pair = replace(row(half, 1.0, line=1), pair=half)
+    found = section(audit({"train": [pair]}, tokenizer=tiny_tokenizer), "Length")
+    assert found.status == "warn" and "1 pair(s)" in found.summary and "CUT" in found.summary

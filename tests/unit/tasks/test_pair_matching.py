@@ -162,3 +162,11 @@ def test_a_symmetric_answer_does_not_depend_on_which_text_came_first(
 
     assert answers(rows) == pytest.approx(answers(turned), abs=1e-6)
     assert sum(window.weight for window in task.encode(rows, tiny_tokenizer)) == pytest.approx(len(rows))
+
+
+def test_rows_of_other_splits_are_checked_once_the_range_is_known() -> None:
+    task = PairMatching(score_range=[0.0, 5.0])
+    assert task.bound([pair(1.0), pair(1.0)]).score_range == [0.0, 5.0]
+    for rows, code in (([pair(1.0), pair(2.0, second=None)], "TS-TASK-030"), ([pair(1.0), pair("no")], "TS-TASK-032")):
+        with pytest.raises(DataError, match=code):
+            task.bound(rows)

@@ -49,3 +49,7 @@ def test_the_task_takes_them_over() -> None:
     assert task.thresholds == tuned_thresholds(predictions(), ["a", "b"])
     single = TextClassification(labels=["a", "b"], multi_label=False)
     assert single.tuned(predictions()) is single
+
+
+def test_probabilities_that_are_all_zero_give_a_threshold_that_a_task_takes() -> None:
+    assert best_threshold(np.zeros(3), np.array([True, False, True])) == 0.5
