@@ -4,6 +4,9 @@ Interval: a paired bootstrap; both models see the same replicates, so what is ha
 p-value: approximate randomisation; if the models were equal, exchanging their answers on any document would change
 nothing, so the observed difference is compared with those after random exchanges. For accuracy without documents it is
 McNemar's exact test, which is the same idea counted out.
+Where few rows differ the two may disagree, and neither is wrong: a replicate misses all of k differing rows with
+probability e^-k, so with four of them, all against one model, the interval leaves 0 out while p is still 0.125. A
+model is called better only where both say so.
 
 References: Koehn 2004, Statistical significance tests for machine translation evaluation; Yeh 2000, More accurate tests
 for the statistical significance of result differences; McNemar 1947.
