@@ -13,6 +13,9 @@ def serve(
     insecure: bool = typer.Option(False, "--insecure", help="Listen beyond loopback without a key."),
     max_items: int = typer.Option(64, "--max-items", min=1, help="Texts in one request."),
     max_characters: int = typer.Option(10_000, "--max-characters", min=1, help="Characters of one text."),
+    max_request_characters: int = typer.Option(
+        50_000, "--max-request-characters", min=1, help="Characters of all texts of one request."
+    ),
     max_body_bytes: int = typer.Option(1 << 20, "--max-body-bytes", min=64, help="Bytes of one request."),
     queue_items: int = typer.Option(256, "--queue-items", min=1, help="Texts that may wait before 503."),
     queue_seconds: float = typer.Option(0.5, "--queue-seconds", min=0.01, help="Estimated wait before 503."),
@@ -27,13 +30,17 @@ def serve(
     import os
     import sys
 
+    from rich.markup import escape
+
     from tunesmith.cli.output import err
     from tunesmith.serve.running import Running
     from tunesmith.serve.running import serve as served
     from tunesmith.serve.settings import ServeSettings
 
     def started(running: Running) -> None:
-        err.print(f"[bold]{running.service.name}[/] at [link={running.url}]{running.url}[/link]", highlight=False)
+        err.print(
+            f"[bold]{escape(running.service.name)}[/] at [link={running.url}]{running.url}[/link]", highlight=False
+        )
         err.print(f"[dim]try[/]   open {running.url} in a browser, or", highlight=False)
         header, body = "-H 'Content-Type: application/json'", '-d \'{"text": "..."}\''
         err.print(f"      curl {running.url}/v1/predict {header} {body}", highlight=False, soft_wrap=True)
@@ -46,6 +53,7 @@ def serve(
         insecure=insecure,
         max_items=max_items,
         max_characters=max_characters,
+        max_request_characters=max(max_characters, max_request_characters),
         max_body_bytes=max_body_bytes,
         queue_items=queue_items,
         queue_seconds=queue_seconds,

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from tunesmith.core.errors import UsageError
+from tunesmith.core.errors import Place, UsageError
 from tunesmith.serve.problem import Problem
 
 _LOOPBACK_NAMES: Final = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -22,7 +22,19 @@ class Keys:
 
     @classmethod
     def of(cls, keys: Iterable[str]) -> "Keys":
-        """The keys of an environment variable or a file, blank ones left out."""
+        """The keys of an environment variable or a file, blank ones left out.
+
+        Raises:
+            UsageError: a key that a header cannot carry.
+        """
+        keys = [key.strip() for key in keys]
+        if not all(key.isascii() and key.isprintable() for key in keys):
+            raise UsageError(
+                "an API key holds characters that an HTTP header does not carry",
+                code="TS-SERVE-005",
+                place=Place(key="TUNESMITH_API_KEYS"),
+                fix="use letters, digits and signs of ASCII.",
+            )
         return cls(tuple(hashlib.sha256(key.strip().encode()).digest() for key in keys if key.strip()))
 
     def admit(self, presented: str | None) -> str | None:
@@ -75,25 +87,37 @@ def check_bind(host: str, *, keys: Keys, insecure: bool) -> None:
         )
 
 
-def hosts_allowed(host: str, extra: Iterable[str]) -> frozenset[str] | None:
-    """Names the Host header may carry; None where every name may (bound beyond loopback, no names given).
+def hosts_allowed(host: str, extra: Iterable[str], *, keys: Keys) -> frozenset[str] | None:
+    """Names the Host header may carry beside addresses; None where every name may.
 
-    A page of another site that resolves its own name to this machine is stopped here.
+    That is so beyond loopback with a key and no names given: a page of another site does not have the key.
     """
-    named = frozenset(name.lower() for name in extra)
-    if is_loopback(host) or named:
-        return _LOOPBACK_NAMES | named | {host.lower()}
-    return None
+    extra = tuple(extra)
+    if keys.digests and not extra and not is_loopback(host):
+        return None
+    return _LOOPBACK_NAMES | frozenset(name.lower() for name in extra) | {host.lower()}
 
 
 def check_host(header: str | None, allowed: frozenset[str] | None) -> None:
-    """Raises `Problem` 403 where the Host header names another site."""
+    """Raises `Problem` 403 unless the Host header carries an address or an allowed name.
+
+    A page of another site that resolves its own name to this machine is stopped here; an address is no site's name.
+    """
     if allowed is None:
         return
     name = (header or "").lower()
-    bare = name[1 : name.find("]")] if name.startswith("[") else name.partition(":")[0]
-    if bare not in allowed:
+    inside, closed, _ = name[1:].partition("]")
+    bare = (inside if closed else "") if name.startswith("[") else name.partition(":")[0]
+    if bare not in allowed and not _is_address(bare):
         raise Problem(403, "The Host header names a site that this service does not answer for.")
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
 
 
 def check_content(headers: dict[str, str]) -> None:

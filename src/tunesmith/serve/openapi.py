@@ -45,7 +45,7 @@ def _predict(settings: ServeSettings) -> dict[str, Any]:
     return {
         "operationId": "predict",
         "summary": "One text, or many, to their answers in the same order.",
-        "description": f"{limits} 429 and 503 carry Retry-After in seconds.",
+        "description": f"{limits} 503 carries Retry-After in seconds.",
         "parameters": [
             {
                 "name": "X-Deadline-Ms",

@@ -18,6 +18,7 @@ from typing import Final, TextIO
 
 from tunesmith.core.errors import BusyError, CannotCreateError, MissingExtraError, Place, TunesmithError
 from tunesmith.serve.app import Endpoints
+from tunesmith.serve.connection import patient_for
 from tunesmith.serve.guard import Keys, check_bind, hosts_allowed
 from tunesmith.serve.service import Service, State
 from tunesmith.serve.settings import ServeSettings
@@ -53,7 +54,7 @@ class Running:
         self.url = _url(self._socket)
         self._log = Log(log, model=self.service.name) if log is not None else None
         self._metrics = Metrics(model=self.service.name, waiting=lambda: self.service.batcher.waiting)
-        door = Door(known, hosts_allowed(settings.host, settings.allowed_hosts))
+        door = Door(known, hosts_allowed(settings.host, settings.allowed_hosts, keys=known))
         router = Endpoints(self.service, self._metrics).router()
         self._server = uvicorn.Server(
             uvicorn.Config(
@@ -63,6 +64,8 @@ class Running:
                 server_header=False,
                 lifespan="off",
                 ws="none",
+                http=patient_for(settings.head_seconds),
+                limit_concurrency=settings.connections,
                 timeout_keep_alive=5,
                 timeout_graceful_shutdown=max(1, round(settings.stop_seconds)),
             )
@@ -145,7 +148,7 @@ def bound(host: str, port: int) -> socket.socket:
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         made = socket.socket(family, kind, protocol)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
         raise _unbound(error, place) from None
     try:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -163,13 +166,13 @@ def _url(listening: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def _unbound(error: OSError, place: Place) -> TunesmithError:
-    if error.errno == errno.EADDRINUSE:
+def _unbound(error: OSError | UnicodeError, place: Place) -> TunesmithError:
+    if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
         return BusyError(
             "the port is taken", code="TS-SERVE-003", place=place, fix="choose another with --port, or 0 for any."
         )
     return CannotCreateError(
-        f"cannot listen here: {error.strerror or error}",
+        f"cannot listen here: {getattr(error, 'strerror', None) or error}",
         code="TS-SERVE-004",
         place=place,
         fix="choose an address of this machine, and a port above 1023.",

@@ -1,6 +1,8 @@
-"""Every limit of the service in one place, with what it protects. All of them are flags of `tunesmith serve`."""
+"""Every limit of the service in one place, with what it protects. The ones that differ by use are flags of `serve`."""
 
-from pydantic import BaseModel, ConfigDict, Field
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class ServeSettings(BaseModel):
@@ -24,6 +26,10 @@ class ServeSettings(BaseModel):
     """Of one item, text and pair together: cut before tokenising would not bound the work, refusing does."""
     max_request_characters: int = Field(default=50_000, ge=1)
     """Of all items of a request."""
+    connections: int = Field(default=1000, ge=1)
+    """Connections and requests at once. Beyond it: 503."""
+    head_seconds: float = Field(default=10.0, gt=0)
+    """How long a connection may take to send the head of a request, else it is closed."""
     body_seconds: float = Field(default=10.0, gt=0)
     """How long a body may take to arrive, else 408."""
     batch_items: int = Field(default=16, ge=1)
@@ -40,3 +46,9 @@ class ServeSettings(BaseModel):
     """After SIGTERM: answer on, with readiness 503 and `Connection: close`, so that nobody is cut off."""
     stop_seconds: float = Field(default=20.0, gt=0)
     """After draining: how long requests in flight may still take."""
+
+    @model_validator(mode="after")
+    def _limits_fit(self) -> Self:
+        if self.max_request_characters < self.max_characters:
+            raise ValueError("max_request_characters must allow one text of max_characters")
+        return self

@@ -18,6 +18,7 @@ from tunesmith.serve.service import Service
 from tunesmith.serve.telemetry import Access, Log, Metrics
 
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9-]{1,64}")
+_METHODS: Final = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"))
 _CLIENT_GONE: Final = 499
 _HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
@@ -70,7 +71,8 @@ class Shell:
         started = time.perf_counter()
         headers = Headers(scope=scope)
         path = str(scope["path"])
-        access = Access(_request_id(headers), str(scope["method"])[:16], path if path in POLICIES else "unknown")
+        method = str(scope["method"]) if scope["method"] in _METHODS else "other"
+        access = Access(_request_id(headers), method, path if path in POLICIES else "unknown")
         answer = _Answer(send, access, closing=not self._service.ready)
         scope["app"] = self  # with it the router raises its refusals instead of writing its own pages
         scope["tunesmith.access"] = access

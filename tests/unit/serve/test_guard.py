@@ -38,7 +38,7 @@ def test_beyond_loopback_needs_a_key_or_a_word(host):
     ],
 )
 def test_another_name_in_the_host_header_is_refused(header, good):
-    allowed = hosts_allowed("127.0.0.1", [])
+    allowed = hosts_allowed("127.0.0.1", [], keys=Keys())
     if good:
         check_host(header, allowed)
     else:
@@ -48,10 +48,23 @@ def test_another_name_in_the_host_header_is_refused(header, good):
 
 
 def test_named_hosts_are_allowed_beside_loopback():
-    check_host("Model.Internal:80", hosts_allowed("0.0.0.0", ["model.internal"]))
-    check_host("anything", hosts_allowed("0.0.0.0", []))
+    check_host("Model.Internal:80", hosts_allowed("0.0.0.0", ["model.internal"], keys=Keys()))
     with pytest.raises(Problem):
-        check_host("other", hosts_allowed("0.0.0.0", ["model.internal"]))
+        check_host("other", hosts_allowed("0.0.0.0", ["model.internal"], keys=Keys.of(["k"])))
+
+
+def test_beyond_loopback_a_key_or_an_address_is_needed_where_no_name_is_given():
+    check_host("anything", hosts_allowed("0.0.0.0", [], keys=Keys.of(["k"])))
+    for address in ("192.168.1.20:8000", "[fe80::1]:8000"):
+        check_host(address, hosts_allowed("0.0.0.0", [], keys=Keys()))
+    with pytest.raises(Problem):
+        check_host("evil.example", hosts_allowed("0.0.0.0", [], keys=Keys()))
+
+
+@pytest.mark.parametrize("key", ["schlüssel", "密钥", "a\x00b"])
+def test_a_key_that_no_header_carries_is_refused_at_the_start(key):
+    with pytest.raises(UsageError, match="ASCII"):
+        Keys.of(["good", key])
 
 
 def test_keys_are_compared_as_digests_and_logged_as_ids():

@@ -5,17 +5,19 @@ import io
 import json
 import re
 import shutil
+import socket
 import threading
 import time
 
 import httpx
 import pytest
+from pydantic import ValidationError
 
 from tunesmith.bundle.answers import answer_of
 from tunesmith.bundle.predictor import Predictor
-from tunesmith.core.errors import MissingInputError, ModelFileError
+from tunesmith.core.errors import CannotCreateError, MissingInputError, ModelFileError
 from tunesmith.serve.app import POLICIES
-from tunesmith.serve.running import Running
+from tunesmith.serve.running import Running, bound
 from tunesmith.serve.service import State
 from tunesmith.serve.settings import ServeSettings
 
@@ -208,8 +210,6 @@ def test_a_body_without_length_is_cut_off_at_the_limit(running):
 
 
 def test_a_body_that_does_not_come_is_answered_408(running):
-    import socket
-
     service, client, _ = running(body_seconds=0.2)
     host, port = client.base_url.host, client.base_url.port
     with socket.create_connection((host, port), timeout=10) as raw:
@@ -217,6 +217,48 @@ def test_a_body_that_does_not_come_is_answered_408(running):
         raw.sendall("\r\n".join((*head, "", "{")).encode())
         assert raw.recv(4096).startswith(b"HTTP/1.1 408")
     assert service.service.ready
+
+
+@pytest.mark.parametrize("begun", [b"", b"GET /livez HT"])
+def test_a_connection_that_does_not_speak_is_closed(running, begun):
+    service, client, _ = running(head_seconds=1.0)
+    with socket.create_connection((client.base_url.host, client.base_url.port), timeout=10) as raw:
+        raw.sendall(begun)
+        assert raw.recv(4096) == b""
+    with socket.create_connection((client.base_url.host, client.base_url.port), timeout=10) as raw:
+        raw.sendall(b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert raw.recv(4096).startswith(b"HTTP/1.1 200")
+        raw.sendall(b"GET /livez")
+        assert raw.recv(4096) == b"", "the second head has a deadline too"
+    assert service.service.ready
+
+
+def test_more_connections_than_allowed_are_turned_away(running):
+    _, client, _ = running(connections=4)
+    held = [socket.create_connection((client.base_url.host, client.base_url.port)) for _ in range(6)]
+    try:
+        assert client.get("/livez").status_code == 503
+    finally:
+        for one in held:
+            one.close()
+
+
+def test_the_log_holds_no_word_that_a_client_made_up(running):
+    _, client, log = running()
+    assert client.request("MEINTEXT", "/livez").status_code == 405
+    assert "MEINTEXT" not in log.getvalue() and '"method": "other"' in log.getvalue()
+
+
+def test_a_text_as_long_as_one_may_be_fits_a_request():
+    with pytest.raises(ValidationError, match="max_request_characters"):
+        ServeSettings(max_characters=60_000)
+
+
+@pytest.mark.parametrize("host", ["a..b", "x" * 70 + ".example"])
+def test_a_host_that_is_no_name_is_an_error_with_a_remedy(host):
+    with pytest.raises(CannotCreateError) as caught:
+        bound(host, 0)
+    assert caught.value.fix
 
 
 def slowed(service, seconds):
