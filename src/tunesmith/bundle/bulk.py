@@ -97,6 +97,8 @@ def output(path: Path | None, standard: TextIO) -> Iterator[Callable[[str], obje
     try:
         with replacing(path) as file:
             yield file.write
+    except BrokenPipeError:
+        raise  # who reads standard output left: nothing is wrong with this file
     except OSError as error:
         kinds = (PermissionError, FileNotFoundError, IsADirectoryError, NotADirectoryError)
         kind = CannotCreateError if isinstance(error, kinds) else StorageError

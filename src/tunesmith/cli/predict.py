@@ -29,8 +29,8 @@ def predict(
 ) -> None:
     """Answer every row of a file, in its order.
 
-    Entities come as character offsets with confidences. A blank row keeps its place and has no answer. The output has
-    the fields of training data, so that it can be corrected by hand and trained on.
+    Entities come as character offsets with confidences. A blank row keeps its place and has no answer. JSONL has
+    the fields of training data, so that it can be corrected by hand and trained on; in CSV, lists are JSON in a cell.
     """
     from tunesmith.bundle import bulk
     from tunesmith.bundle.predictor import Predictor, reads_pairs
