@@ -53,10 +53,23 @@ class DataSettings(BaseModel):
     """The largest share of training entities that may be lost between labels and tokens before training refuses."""
     skip_bad: bool = False
     """Leave rows that cannot be read out, into `rejects.<split>.jsonl` of the run, instead of stopping at the first."""
-    silver_pairs: int = Field(default=0, ge=0)
-    """Scores for pairs only: learn so many new pairs of training texts first, scored by the backbone's own cosine."""
     options: dict[str, Any] = {}
     """Options of the file format, as written beside the keys above."""
+
+
+class SilverSettings(BaseModel):
+    """New pairs of training texts, scored by the backbone's own cosine, to learn ahead of pairs with scores."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
+
+    pairs: int = Field(ge=1)
+    """How many; fewer where there are not so many."""
+    length: str = "1 epoch"
+    """How long to learn them, as `train.length`."""
+    learning_rate: float | None = Field(default=None, gt=0)
+    """Peak rate; that of the training rows where absent. It may be higher: there is no scarce gold to overfit."""
+    batch_size: int | None = Field(default=None, ge=1)
+    """Pairs that go through the model at once; as for the training rows where absent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +77,7 @@ class RunConfig:
     """One run. `task` is None until the data decide it."""
 
     data: DataSettings
+    silver: SilverSettings | None = None
     seed: int = 0
     backbone: str = "starter:english"
     task: Task | None = None
@@ -80,6 +94,7 @@ class RunConfig:
             "seed": self.seed,
             "backbone": self.backbone,
             "data": data | data.pop("options"),
+            "silver": self.silver.model_dump(mode="json") if self.silver else None,
             "task": self.task.as_table() if self.task else None,
             "method": self.method.as_table(),
             "train": self.train.model_dump(mode="json"),
@@ -96,7 +111,7 @@ class RunConfig:
         return replace(self, task=task)
 
 
-KEYS = ("seed", "backbone", "data", "task", "method", "train", "regularizers")
+KEYS = ("seed", "backbone", "data", "silver", "task", "method", "train", "regularizers")
 
 
 def parsed(table: Mapping[str, Any], *, folder: Path) -> RunConfig:
@@ -124,6 +139,9 @@ def parsed(table: Mapping[str, Any], *, folder: Path) -> RunConfig:
         raise ConfigError("must be an array of tables", code="TS-CONF-004", place=Place(key="regularizers"))
     return RunConfig(
         data=validated(DataSettings, {**data, "options": options}, key="data"),
+        silver=validated(SilverSettings, _section(table, "silver"), key="silver")
+        if table.get("silver") is not None
+        else None,
         seed=_typed(table, "seed", int, 0),
         backbone=_typed(table, "backbone", str, "starter:english"),
         task=TASKS.make(table["task"], key="task") if table.get("task") is not None else None,

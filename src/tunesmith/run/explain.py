@@ -11,7 +11,7 @@ from pydantic_core import PydanticUndefined
 
 from tunesmith.core.errors import ConfigError, Place
 from tunesmith.core.rooms import METHODS, REGULARIZERS, TASKS
-from tunesmith.run.config import DataSettings, SplitSettings
+from tunesmith.run.config import DataSettings, SilverSettings, SplitSettings
 from tunesmith.tune.settings import TrainSettings
 
 
@@ -30,6 +30,7 @@ def meanings() -> Iterator[tuple[str, Meaning]]:
     yield "backbone", Meaning("A starter, a folder, or a Hub name.", "str", "starter:english")
     yield from _fields("data", DataSettings)
     yield from _fields("data.split", SplitSettings)
+    yield from _fields("silver", SilverSettings)
     yield from _fields("train", TrainSettings)
     for section, room in (("task", TASKS), ("method", METHODS), ("regularizers", REGULARIZERS)):
         for kind in room.kinds:

@@ -59,7 +59,7 @@ def silver_pairs(ready: Prepared, count: int) -> Silver:
         raise ConfigError(
             "only pairs with scores can have silver pairs",
             code="TS-RUN-012",
-            place=Place(key="data.silver_pairs"),
+            place=Place(key="silver"),
             fix="leave it out for this task.",
         )
     given = [example for example in ready.data.train if example.gold is not None]
@@ -76,7 +76,7 @@ def silver_pairs(ready: Prepared, count: int) -> Silver:
             f"the similarity that {ready.config.backbone} sees does not follow the training scores "
             f"(Spearman {agreement:.2f})",
             code="TS-RUN-013",
-            place=Place(key="data.silver_pairs"),
+            place=Place(key="silver"),
             fix="leave it out, or choose a backbone that was trained to embed sentences.",
         )
     slope, start = np.polyfit(alike, gold, 1)

@@ -4,6 +4,7 @@ Nothing here decides anything a configuration could not: each stage is a call in
 """
 
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from typing import Any
 
 import torch
 
@@ -20,7 +21,7 @@ from tunesmith.judge.scoring import score
 from tunesmith.judge.stored import write_predictions
 from tunesmith.models.inference import logits_of
 from tunesmith.models.surgery import apply_method, merge
-from tunesmith.run.config import RunConfig
+from tunesmith.run.config import RunConfig, SilverSettings
 from tunesmith.run.events import Finished, Interrupted, Noted, Phase, RunEvent
 from tunesmith.run.folder import RunFolder, read_json
 from tunesmith.run.journal import Journal
@@ -136,8 +137,10 @@ def _trained(
 ) -> Generator[RunEvent, None, Stopped]:
     """The lessons of the run: silver pairs where there are any, then the training rows."""
     settings = settings_of(ready)
-    if ready.config.data.silver_pairs:
-        stopped = yield from _rehearsed(ready, model, folder.silver, settings, resume=resume, should_stop=should_stop)
+    if ready.config.silver:
+        stopped = yield from _rehearsed(
+            ready, model, folder.silver, ready.config.silver, resume=resume, should_stop=should_stop
+        )
         if stopped and stopped.reason not in DONE:
             return stopped
         resume = resume and newest(folder.checkpoints) is not None
@@ -159,7 +162,7 @@ def _rehearsed(
     ready: Prepared,
     model: Model,
     folder: RunFolder,
-    settings: TrainSettings,
+    wanted: SilverSettings,
     *,
     resume: bool,
     should_stop: Callable[[], str | None],
@@ -171,7 +174,7 @@ def _rehearsed(
     yield Phase("rehearsing", f"training texts in new pairs, as {ready.config.backbone} finds them alike")
     state = saved_state(folder) if resume else None
     if state is None:
-        silver = silver_pairs(ready, ready.config.data.silver_pairs)
+        silver = silver_pairs(ready, wanted.pairs)
         write_silver(folder, silver.examples)
         yield Noted(
             f"{len(silver.examples):,} silver pairs; on the training rows such scores agree with gold by a Spearman "
@@ -182,13 +185,22 @@ def _rehearsed(
         model,
         _windows(ready, read_silver(folder), seed=derived(ready.config.seed, "silver")),
         folder,
-        settings.model_copy(update={"length": "1 epoch", "evaluate_every": None, "patience": None}),
+        _silver_settings(ready, wanted),
         state=state,
         should_stop=should_stop,
     )
     if stopped.reason in DONE:
         write_learnt(folder, model)
     return stopped
+
+
+def _silver_settings(ready: Prepared, wanted: SilverSettings) -> TrainSettings:
+    own: dict[str, Any] = {"length": wanted.length, "evaluate_every": None, "patience": None}
+    if wanted.learning_rate:
+        own["learning_rate"] = wanted.learning_rate
+    if wanted.batch_size:
+        own |= {"batch_size": wanted.batch_size, "batch_tokens": None}
+    return settings_of(ready).model_copy(update=own)
 
 
 def _lesson(

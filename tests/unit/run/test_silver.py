@@ -29,7 +29,8 @@ def config(folder: Path, *, silver: int, **changes: Any) -> RunConfig:
     file = folder / "pairs.jsonl"
     file.write_text("\n".join(json.dumps(row) for row in pairs()))
     table: dict[str, Any] = {
-        "data": {"train": "pairs.jsonl", "dev": "pairs.jsonl", "test": "pairs.jsonl", "silver_pairs": silver},
+        "data": {"train": "pairs.jsonl", "dev": "pairs.jsonl", "test": "pairs.jsonl"},
+        "silver": {"pairs": silver, "batch_size": 8},
         "task": {"kind": "pair_matching"},
         "train": {"length": "2 epochs", "precision": "fp32", "threads": 1, "batch_size": 8},
     }
