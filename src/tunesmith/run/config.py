@@ -58,12 +58,12 @@ class DataSettings(BaseModel):
 
 
 class SilverSettings(BaseModel):
-    """New pairs of training texts, scored by the backbone's own cosine, to learn ahead of pairs with scores."""
+    """Pairs of training texts, as given and new ones, scored by the backbone's own cosine, to learn ahead of gold."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
 
     pairs: int = Field(ge=1)
-    """How many; fewer where there are not so many."""
+    """How many new ones; fewer where there are not so many."""
     length: str = "1 epoch"
     """How long to learn them, as `train.length`."""
     learning_rate: float | None = Field(default=None, gt=0)

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tunesmith.run.config import RunConfig
+from tunesmith.run.lessons import settings_of, training_data, tuned_model
 from tunesmith.run.prepared import prepared
-from tunesmith.run.train import settings_of, training_data, tuned_model
 from tunesmith.tune.find_lr import Range, Tried, find_lr, suggested
 
 

@@ -1,4 +1,4 @@
-"""Silver pairs: training texts paired anew and scored by the backbone itself, learnt before the scores people gave.
+"""Silver pairs: training texts, paired as given and anew, scored by the backbone itself, learnt ahead of gold.
 
     silver score = a + b cos(v_1, v_2)       a, b by least squares on the training pairs, clipped to their range
 
@@ -48,7 +48,7 @@ class Silver:
 
 
 def silver_pairs(ready: Prepared, count: int) -> Silver:
-    """`count` new pairs of the training texts, or fewer where there are not so many.
+    """The pairs of the training rows and `count` new ones of their texts, or fewer where there are not so many.
 
     Raises:
         ConfigError: the task does not score pairs.
@@ -83,7 +83,7 @@ def silver_pairs(ready: Prepared, count: int) -> Silver:
     low, high = task.score_range
     seed = derived(ready.config.seed, "silver") % 2**32
     known = [(number.get(example.text, -1), number.get(example.pair or "", -1)) for example in given]
-    pairs = neighbouring_pairs(vectors, count, known=known, seed=seed)
+    pairs = [pair for pair in known if min(pair) >= 0] + neighbouring_pairs(vectors, count, known=known, seed=seed)
     scores = [float(np.clip(start + slope * (vectors[a] @ vectors[b]), low, high)) for a, b in pairs]
     examples = (
         _example(index, texts[a], texts[b], round(score, 4))

@@ -11,9 +11,10 @@ from tunesmith.core.errors import ConfigError, DataError, ModelFileError
 from tunesmith.run.config import RunConfig, parsed
 from tunesmith.run.events import Finished, Interrupted
 from tunesmith.run.folder import RunFolder, opened
+from tunesmith.run.lessons import tuned_model
 from tunesmith.run.prepared import prepared
 from tunesmith.run.silver import read_learnt, read_silver, silver_pairs
-from tunesmith.run.train import run, tuned_model
+from tunesmith.run.train import run
 from tunesmith.tune.events import Started, Stepped
 
 THINGS = ["a red bicycle", "two grey cats", "the morning train", "fresh bread", "an old violin", "rain in the hills"]
@@ -37,14 +38,15 @@ def config(folder: Path, *, silver: int, **changes: Any) -> RunConfig:
     return parsed(table | changes, folder=folder)
 
 
-def test_silver_pairs_are_new_pairs_of_training_texts_scored_on_their_scale(tmp_path: Path) -> None:
+def test_silver_pairs_are_given_and_new_pairs_of_training_texts_scored_on_their_scale(tmp_path: Path) -> None:
     ready = prepared(config(tmp_path, silver=40))
     silver = silver_pairs(ready, 40)
-    assert len(silver.examples) == 40 and silver.agreement > 0.5
+    assert len(silver.examples) == len(pairs()) + 40 and silver.agreement > 0.5
     texts = {text for row in pairs() for text in (row["text"], row["pair"])}
     given = {frozenset((row["text"], row["pair"])) for row in pairs()}
     made = [frozenset((example.text, example.pair)) for example in silver.examples]
-    assert set().union(*made) <= texts and len(set(made)) == 40 and not set(made) & given
+    assert set().union(*made) <= texts and set(made[: len(pairs())]) == given
+    assert len(set(made[len(pairs()) :])) == 40 and not set(made[len(pairs()) :]) & given
     assert all(0.5 <= float(str(example.gold)) <= 4.5 for example in silver.examples)
 
 
@@ -60,14 +62,14 @@ def test_a_stopped_run_goes_on_with_the_same_pairs(tmp_path: Path) -> None:
         events.append(event)
         wishes += ["SIGINT"] if isinstance(event, Stepped) else []
     (started,) = (event for event in events if isinstance(event, Started))
-    assert (started.step, started.steps) == (0, 2)
+    assert (started.step, started.steps) == (0, 9)
     assert isinstance(events[-1], Interrupted)
     kept = read_silver(RunFolder(folder).silver)
-    assert len(kept) == 16
+    assert len(kept) == 54 + 16
     *events, last = run(made, opened(folder, resume=True), origins={}, resume=True)
-    assert [(event.step, event.steps) for event in events if isinstance(event, Started)] == [(1, 2), (0, 14)]
+    assert [(event.step, event.steps) for event in events if isinstance(event, Started)] == [(1, 9), (0, 14)]
     assert isinstance(last, Finished)
-    assert last.record["cost"]["steps"] == 2 + 14
+    assert last.record["cost"]["steps"] == 9 + 14
     assert read_silver(RunFolder(folder).silver) == kept
 
 
