@@ -1,15 +1,15 @@
 """Files that appear whole or not at all.
 
-    draft beside the place -> write -> sync -> rename over the place
+    draft beside the place -> write -> sync -> rename over the place -> sync the folder
 
 A crash at any point leaves the old file or the new one. What an operating system error means to a user is worded by
 the caller, who knows what was being written.
 """
 
-import errno
 import os
+import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, Literal
 
@@ -24,13 +24,11 @@ def replacing(path: Path, mode: Literal["w", "wb"] = "w", *, errors: str = "stri
     Raises:
         OSError: the disk failed or is full, or the folder is missing or may not be written.
     """
-    path = path.resolve()  # a link stays one: what it points to is replaced
-    if not path.name or path.is_dir():
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-    if path.exists() and not path.is_file():  # /dev/stdout, a pipe: nothing can take its place
+    if _special(path):  # before links are resolved: /dev/stdout of a pipeline leads to a name that is no path
         with _opened(path, mode, errors) as file:
             yield file
         return
+    path = path.resolve()  # a link stays one: what it points to is replaced
     draft = path.with_name(f".{path.name}.tmp-{os.getpid()}")
     try:
         with _opened(draft, mode, errors) as file:
@@ -38,10 +36,19 @@ def replacing(path: Path, mode: Literal["w", "wb"] = "w", *, errors: str = "stri
             file.flush()
             os.fsync(file.fileno())
         draft.replace(path)
-        sync(path.parent)
     except BaseException:
         draft.unlink(missing_ok=True)
         raise
+    with suppress(OSError):  # the file stands whatever comes, and not every file system can sync a folder
+        sync(path.parent)
+
+
+def _special(path: Path) -> bool:
+    """Whether nothing can take the place of what is there; a folder is then refused by opening it."""
+    try:
+        return not stat.S_ISREG(path.stat().st_mode)
+    except FileNotFoundError:
+        return False
 
 
 def _opened(path: Path, mode: Literal["w", "wb"], errors: str) -> IO[Any]:

@@ -1,11 +1,13 @@
 """A file is replaced whole or stays as it was, and no draft is left beside it."""
 
+import errno
 import os
 import stat
 from pathlib import Path
 
 import pytest
 
+from tunesmith.core import atomic
 from tunesmith.core.atomic import replacing
 
 
@@ -52,6 +54,41 @@ def test_a_pipe_is_written_into(tmp_path: Path) -> None:
     assert os.read(reader, 100) == b"through"
     os.close(reader)
     assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
+
+
+def test_the_standard_output_of_a_pipeline_is_written_into(tmp_path: Path) -> None:
+    ours, theirs = os.pipe()
+    (tmp_path / "out").symlink_to(f"/dev/fd/{theirs}")  # as /dev/stdout is a link to a name that is no path
+    with replacing(tmp_path / "out") as file:
+        file.write("through")
+    os.close(theirs)
+    assert os.read(ours, 100) == b"through"
+    os.close(ours)
+
+
+def test_links_in_a_circle_are_the_callers_to_word(tmp_path: Path) -> None:
+    (tmp_path / "a").symlink_to("b")
+    (tmp_path / "b").symlink_to("a")
+    with pytest.raises(OSError, match="symbolic links"), replacing(tmp_path / "a"):
+        raise AssertionError("nothing to write to")
+
+
+def test_the_name_is_made_durable_after_the_rename(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    there: list[tuple[Path, bool]] = []
+    monkeypatch.setattr(atomic, "sync", lambda folder: there.append((folder, (folder / "rows.csv").exists())))
+    with replacing(tmp_path / "rows.csv") as file:
+        file.write("new")
+    assert there == [(tmp_path.resolve(), True)]
+
+
+def test_a_folder_that_cannot_be_synced_does_not_undo_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(folder: Path) -> None:
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), str(folder))
+
+    monkeypatch.setattr(atomic, "sync", fails)
+    with replacing(tmp_path / "rows.csv") as file:
+        file.write("new")
+    assert (tmp_path / "rows.csv").read_text() == "new"
 
 
 @pytest.mark.parametrize("name", [".", "folder"])
