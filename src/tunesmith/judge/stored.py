@@ -77,12 +77,12 @@ def _line(prediction: Prediction, path: Path, number: int) -> str:
 
 
 def _read(path: Path) -> Iterator[Prediction]:
-    with path.open(encoding="utf-8", errors="replace") as file:  # a bad byte spoils its line, not the reader
+    with path.open("rb") as file:  # decoded line by line: a bad byte is damage that has a place, and no other label
         for number, line in enumerate(file, start=1):
             if not line.strip():
                 continue
             try:
-                yield Prediction.from_record(json.loads(line))
+                yield Prediction.from_record(json.loads(line.decode()))
             except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
                 raise DataError(
                     "not a stored prediction",

@@ -39,3 +39,9 @@ def test_a_line_cut_short_and_a_missing_journal_do_no_harm(tmp_path: Path) -> No
         file.write('{"event": "step", "st')
     assert learning_curves(path)["steps"] == [{"step": 1, "loss": 1.0}]
     assert learning_curves(tmp_path / "none") == {"steps": [], "evaluations": []}
+
+
+def test_a_bad_byte_does_no_harm(tmp_path: Path) -> None:
+    path = tmp_path / "j.jsonl"
+    path.write_bytes(b'{"event": "\xff\n{"event": "step", "step": 2, "loss": 1.0}\n')
+    assert learning_curves(path)["steps"] == [{"step": 2, "loss": 1.0}]

@@ -1,6 +1,7 @@
 """`report.json` says first whether the model beats its best baseline, and a finished run can be judged again."""
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -87,6 +88,20 @@ def test_baselines_of_other_predictions_are_dropped(run: Path) -> None:
     report = rebuilt(run)
     assert report["verdict"] == "alone"
     assert report["splits"]["test"]["metrics"]["accuracy"]["value"] == 0.75
+
+
+def test_judging_again_that_is_broken_off_leaves_no_draft(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = (run / "report.json").read_bytes()
+    names = {path.name for path in run.iterdir()}
+
+    def ctrl_c(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "fsync", ctrl_c)
+    with pytest.raises(KeyboardInterrupt):
+        rebuilt(run)
+    assert {path.name for path in run.iterdir()} == names
+    assert (run / "report.json").read_bytes() == before
 
 
 def test_what_is_not_a_run_is_refused(run: Path, tmp_path: Path) -> None:

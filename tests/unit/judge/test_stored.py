@@ -63,6 +63,14 @@ def test_a_bad_byte_is_named_by_its_line(tmp_path: Path) -> None:
         list(read_predictions(file))
 
 
+def test_a_bad_byte_in_a_label_is_damage_and_no_other_label(tmp_path: Path) -> None:
+    file = tmp_path / "p.jsonl"
+    write_predictions(file, [ROWS[1], Prediction(id="5", text="t", gold="a#", predicted="a#")])
+    file.write_bytes(file.read_bytes().replace(b"#", b"\xff", 1))
+    with pytest.raises(DataError, match=r"p\.jsonl:2.*TS-JUDGE-012"):
+        list(read_predictions(file))
+
+
 def test_half_of_a_surrogate_pair_comes_back_too(tmp_path: Path) -> None:
     row = Prediction(id="1", text="a \ud83d b", gold="x", predicted="x")
     write_predictions(tmp_path / "p.jsonl", [row])
