@@ -54,6 +54,7 @@ def write_folder(target: Path, *, tensors: Mapping[str, Tensor], record: Mapping
             atomic.sync(fresh)
         aside = target.with_name(f"{target.name}.old-{os.getpid()}")
         if target.exists():
+            _clear(aside)  # a crashed process may have had the same number: in containers numbers come again
             os.rename(target, aside)
         os.rename(fresh, target)
         if sync:
@@ -61,6 +62,7 @@ def write_folder(target: Path, *, tensors: Mapping[str, Tensor], record: Mapping
         _clear(aside)
     except OSError as error:
         with contextlib.suppress(OSError):
+            restore(target.parent)
             _clear(fresh)
         raise _storage_error(error, target, _size(tensors)) from None
     return sum(int(facts["bytes"]) for facts in files.values())

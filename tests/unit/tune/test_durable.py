@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import resource
+import shutil
 import signal
 import sys
 from collections.abc import Callable
@@ -110,6 +111,30 @@ def test_a_crash_while_a_state_is_written_again_leaves_it_or_its_like(tmp_path: 
         if status == 0:
             break
     assert count >= 20
+
+
+def test_what_a_process_of_the_same_number_left_is_no_obstacle(tmp_path: Path) -> None:
+    write_folder(tmp_path / "best", tensors=tensors(1), record={"step": 1}, sync=False)
+    shutil.copytree(tmp_path / "best", tmp_path / f"best.old-{os.getpid()}")
+    write_folder(tmp_path / "best", tensors=tensors(2), record={"step": 2}, sync=False)
+    assert json.loads((tmp_path / "best" / "record.json").read_text()) == {"step": 2}
+    assert [path.name for path in tmp_path.iterdir()] == ["best"]
+
+
+def test_a_rename_that_fails_puts_the_older_state_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save(tmp_path, tensors(1), record(1), keep=1)
+    rename = os.rename
+
+    def fails_to_publish(source: Path, target: Path) -> None:
+        if ".tmp-" in source.name:
+            raise OSError(errno.EIO, "Input/output error")
+        rename(source, target)
+
+    monkeypatch.setattr(durable.os, "rename", fails_to_publish)
+    with pytest.raises(StorageError, match="Input/output error"):
+        save(tmp_path, tensors(2), record(1), keep=1)
+    assert [path.name for path in tmp_path.iterdir()] == ["step-00000001"]
+    assert damage(tmp_path / "step-00000001") is None
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits on the size of files as Linux has them")
