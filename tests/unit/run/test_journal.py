@@ -1,3 +1,5 @@
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -39,3 +41,20 @@ def test_a_full_disk_is_an_error_of_storage() -> None:
     with pytest.raises(StorageError, match="the journal cannot be written") as caught:
         Journal(Path("/dev/full")).write("step", {"step": 1})
     assert caught.value.fix
+
+
+def test_a_full_disk_while_rewinding_leaves_the_journal_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = Journal(tmp_path / "journal.jsonl")
+    for step in (1, 2):
+        journal.write("step", {"step": step})
+
+    def fails(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", fails)
+    with pytest.raises(StorageError, match="TS-RUN-018"):
+        journal.rewind(1)
+    assert [event["step"] for event in events(journal.file)] == [1, 2]
+    assert [path.name for path in tmp_path.iterdir()] == ["journal.jsonl"]

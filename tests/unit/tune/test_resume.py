@@ -95,6 +95,18 @@ def test_a_complete_run_resumes_to_the_same_end_without_a_step(bench: Any, check
     assert same(bits(straight), bits(resumed))
 
 
+def test_a_run_out_of_patience_resumes_to_the_same_end_without_a_step(bench: Any, checkpoints: Path) -> None:
+    settings = {"evaluate_every": "2 steps", "patience": 2, "length": "50 epochs"}
+    straight = bench.model()
+    events = bench.trained(straight, keeping=Keeping(folder=checkpoints), **settings)
+    assert events[-1].reason == "patience" and events[-1].best_step < events[-1].step
+    assert sum(isinstance(event, Saved) for event in events) == 1, "the cost is one state"
+    resumed = bench.model()
+    rest = bench.trained(resumed, keeping=Keeping(folder=checkpoints, resume=newest(checkpoints)), **settings)
+    assert [type(event) for event in rest] == [Started, Stopped] and rest[-1].reason == "patience"
+    assert same(bits(straight), bits(resumed))
+
+
 def test_a_stop_at_a_saved_step_writes_nothing_again(bench: Any, checkpoints: Path) -> None:
     keeping = Keeping(folder=checkpoints, should_stop=lambda: "SIGINT")
     assert [type(event) for event in bench.trained(bench.model(), keeping=keeping)] == [Started, Saved, Stopped]
