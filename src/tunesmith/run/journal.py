@@ -61,9 +61,12 @@ def events(file: Path) -> Iterator[dict[str, Any]]:
     with file.open(encoding="utf-8", errors="replace") as lines:
         for line in lines:
             try:
-                yield json.loads(line)
+                event = json.loads(line)
             except json.JSONDecodeError:
                 return
+            if not isinstance(event, dict):
+                return
+            yield event
 
 
 def _unwritten(file: Path, error: OSError) -> StorageError:

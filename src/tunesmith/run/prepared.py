@@ -59,6 +59,7 @@ def prepared(config: RunConfig, *, rejects: Path | None = None, check: bool = Tr
         data.splits(),
         tokenizer=tokenizer,
         max_length=getattr(task, "max_length", None),
+        level=task.level if isinstance(task, TokenClassification) else None,
         certificates=certificates,
         english_only=config.backbone in ENGLISH,
     )

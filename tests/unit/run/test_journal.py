@@ -28,11 +28,12 @@ def test_a_last_line_cut_short_is_left_out(tmp_path: Path) -> None:
     assert [event["step"] for event in events(journal.file)] == [1]
 
 
-def test_a_bad_byte_ends_the_journal_like_a_line_cut_short(tmp_path: Path) -> None:
+@pytest.mark.parametrize("damage", [b'{"event": "\xff', b"3\n", b"[]\n"])
+def test_damage_ends_the_journal_like_a_line_cut_short(tmp_path: Path, damage: bytes) -> None:
     journal = Journal(tmp_path / "journal.jsonl")
     journal.write("step", {"step": 1})
     with journal.file.open("ab") as out:
-        out.write(b'{"event": "\xff')
+        out.write(damage)
     assert [event["step"] for event in events(journal.file)] == [1]
 
 
