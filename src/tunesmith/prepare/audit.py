@@ -11,7 +11,9 @@ from typing import Any, Literal
 
 from tunesmith.core.example import Example, Span
 from tunesmith.core.tokenizer import Tokenizer
+from tunesmith.prepare.alignment import units_of_example, words_of
 from tunesmith.prepare.certificate import Certificate
+from tunesmith.prepare.characters import Level
 from tunesmith.prepare.duplicates import normalized
 
 Status = Literal["ok", "warn", "fail"]
@@ -54,6 +56,7 @@ def audit(
     *,
     tokenizer: Tokenizer | None = None,
     max_length: int | None = None,
+    level: Level | None = None,
     certificates: Mapping[str, Certificate] | None = None,
     english_only: bool = False,
 ) -> AuditReport:
@@ -63,6 +66,7 @@ def audit(
         splits: examples by split name; the first split is the one the model learns from.
         tokenizer: measures lengths in tokens against its window; without it lengths are in characters.
         max_length: the task's own window in tokens, where it is shorter than the tokenizer's.
+        level: for data with entities, the units that the task tokenises one by one.
         certificates: by split, for data with entities.
         english_only: whether the backbone knows English only.
     """
@@ -71,7 +75,7 @@ def audit(
         _balance(splits),
         _unseen_labels(splits),
         *([_certificate(certificates)] if certificates else []),
-        _lengths(splits, tokenizer, max_length),
+        _lengths(splits, tokenizer, max_length, level),
         _duplicates(splits),
         _conflicts(splits),
         _leaks(splits),
@@ -162,14 +166,16 @@ def _certificate(certificates: Mapping[str, Certificate]) -> Section:
     return Section("Alignment certificate", status, summary, (*rows, *faults[:SHOWN]))
 
 
-def _lengths(splits: Mapping[str, Sequence[Example]], tokenizer: Tokenizer | None, max_length: int | None) -> Section:
+def _lengths(
+    splits: Mapping[str, Sequence[Example]], tokenizer: Tokenizer | None, max_length: int | None, level: Level | None
+) -> Section:
     unit = "tokens" if tokenizer else "characters"
     window = min(tokenizer.max_length, max_length or tokenizer.max_length) if tokenizer else None
     rows = []
     longest = 0
     over = {"text": 0, "pair": 0}
     for name, examples in splits.items():
-        sizes = _sizes(examples, tokenizer)
+        sizes = _sizes(examples, tokenizer, level)
         if not sizes:
             continue
         for example, size in zip(examples, sizes, strict=True):
@@ -189,13 +195,16 @@ def _lengths(splits: Mapping[str, Sequence[Example]], tokenizer: Tokenizer | Non
     return Section("Length", "ok", f"longest text {longest} {unit}{limit}", tuple(rows))
 
 
-def _sizes(examples: Sequence[Example], tokenizer: Tokenizer | None) -> list[int]:
+def _sizes(examples: Sequence[Example], tokenizer: Tokenizer | None, level: Level | None) -> list[int]:
     """How long each example is: with the special tokens around it, or in characters."""
     first, second = [example.text for example in examples], [example.pair or "" for example in examples]
     if tokenizer is None:
         return [len(a) + len(b) for a, b in zip(first, second, strict=True)]
     framing = tokenizer.framing
     alone = len(framing.prefix) + len(framing.suffix)
+    if level is not None:
+        words = (words_of(example.text, units_of_example(example, level)) for example in examples)
+        return [alone + sum(map(len, tokenizer.words(own))) for own in words]
     paired = len(framing.prefix) + len(framing.middle) + len(framing.pair_suffix)
     return [
         len(a) + (alone if example.pair is None else len(b) + paired)

@@ -1,8 +1,9 @@
 from dataclasses import replace
 
-from tunesmith.core.example import Example, Gold, Source
+from tunesmith.core.example import Example, Gold, Source, Span
 from tunesmith.core.tokenizer import Tokenizer
 from tunesmith.prepare.audit import AuditReport, Section, audit
+from tunesmith.tasks.token_classification import TokenClassification
 
 
 def row(text: str, gold: Gold, *, line: int, file: str = "train.jsonl") -> Example:
@@ -80,3 +81,12 @@ def test_a_pair_that_does_not_fit_is_said_to_be_cut(tiny_tokenizer: Tokenizer) -
     pair = replace(row(half, 1.0, line=1), pair=half)
     found = section(audit({"train": [pair]}, tokenizer=tiny_tokenizer), "Length")
     assert found.status == "warn" and "1 pair(s)" in found.summary and "CUT" in found.summary
+
+
+def test_texts_with_entities_are_measured_in_the_units_that_the_task_reads(tiny_tokenizer: Tokenizer) -> None:
+    text = "card" * (tiny_tokenizer.room // 4 + 1)
+    task = TokenClassification(labels=["CARD"], units="characters")
+    entity = row(text, (Span(0, 4, "CARD"),), line=1)
+    assert len(task.encode([entity], tiny_tokenizer)) > 1
+    found = section(audit({"train": [entity]}, tokenizer=tiny_tokenizer, level=task.level), "Length")
+    assert "1 text(s) exceed" in found.summary
