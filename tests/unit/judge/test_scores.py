@@ -48,3 +48,13 @@ def test_a_correlation_does_not_depend_on_the_unit(scale: float) -> None:
     values, once = np.linspace(0, 1, 50) * scale, np.ones(50)
     assert pearson(values, values, once) == pytest.approx(1.0)
     assert pearson(values, np.full(50, 0.1 * scale), once) == 0.0
+
+
+@pytest.mark.parametrize("zero, unit", [(1e4, 1e-3), (1.7e9, 1e3), (-2000.0, 1e-3)])
+def test_a_correlation_does_not_depend_on_where_zero_lies(zero: float, unit: float) -> None:
+    rng = np.random.default_rng(0)
+    gold, once = rng.normal(size=200), np.ones(200)
+    predicted = gold + rng.normal(size=200)
+    expected = pearson(gold, predicted, once)
+    assert pearson(zero + unit * gold, zero + unit * predicted, once) == pytest.approx(expected, rel=1e-6)
+    assert pearson(gold, np.full(200, zero / 3), once) == 0.0

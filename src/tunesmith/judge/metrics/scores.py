@@ -14,10 +14,20 @@ def pearson(gold: Floats, predicted: Floats, weight: Floats) -> float:
     total = weight.sum()
     if total <= 0:
         return float("nan")
-    x, y = gold - (weight @ gold) / total, predicted - (weight @ predicted) / total
+    x, y = _centred(gold, weight), _centred(predicted, weight)
     spread = np.sqrt((weight @ x**2) * (weight @ y**2))
-    whole = np.sqrt((weight @ gold**2) * (weight @ predicted**2))  # a constant leaves rounding errors of its own size
-    return float(weight @ (x * y) / spread) if spread > 1e-12 * whole else 0.0
+    return float(weight @ (x * y) / spread) if spread > 0 else 0.0
+
+
+def _centred(values: Floats, weight: Floats) -> Floats:
+    """[n] the values around their mean; all 0 where they differ by no more than rounding does.
+
+    Each side is judged by its own size, so that neither its unit nor where its zero lies decides whether it varies.
+    """
+    around = values - (weight @ values) / weight.sum()
+    around -= (weight @ around) / weight.sum()  # the mean of many equal values is off by more than one rounding
+    varies: bool = weight @ around**2 > 1e-24 * (weight @ values**2)
+    return around if varies else np.zeros_like(around)
 
 
 def mean_absolute_error(gold: Floats, predicted: Floats, weight: Floats) -> float:
