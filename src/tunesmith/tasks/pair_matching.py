@@ -19,6 +19,7 @@ Reference: Devlin et al. 2019, BERT, section 4.1 (sentence pairs); Nogueira & Ch
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import chain
 from typing import Self
 
 import numpy as np
@@ -72,11 +73,11 @@ class PairMatching(Task):
             DataError: at the line of an example without a second text or with gold of another kind than the others;
                 fewer than two classes, or one score only.
         """
-        stream = iter(examples)
+        stream = map(_paired, examples)
         first = next((example for example in stream if example.gold is not None), None)
         if first is None:
             raise DataError("no training row carries gold", code="TS-TASK-024", fix="label some rows to learn from.")
-        rows = (_paired(example) for group in ((first,), stream) for example in group)
+        rows = chain((first,), stream)
         if self.score_range is not None or (self.labels is None and isinstance(first.gold, float | int)):
             return self.model_copy(update={"score_range": _range(rows, given=self.score_range), "labels": None})
         found = inventory(rows, given=self.labels, several=False)

@@ -170,3 +170,8 @@ def test_rows_of_other_splits_are_checked_once_the_range_is_known() -> None:
     for rows, code in (([pair(1.0), pair(2.0, second=None)], "TS-TASK-030"), ([pair(1.0), pair("no")], "TS-TASK-032")):
         with pytest.raises(DataError, match=code):
             task.bound(rows)
+
+
+def test_a_row_without_gold_needs_a_second_text_even_before_the_first_row_with_gold() -> None:
+    with pytest.raises(DataError, match="TS-TASK-030"):
+        PairMatching(score_range=[0.0, 5.0]).bound([pair(None, second=None), pair(1.0)])
