@@ -104,6 +104,7 @@ def _compare_counts(rows: Iterator[Pair], form: Form, *, metric: str, seed: int,
         groups |= one.group is not None
     number = _metric_of(form, metric)
     here, there = float(number(mine.exact())), float(number(theirs.exact()))
+    # A replicate that drew nothing stays in as "no difference": without it two rows would give an interval of no width.
     draws = number(mine.drawn()) - number(theirs.drawn())
     if metric == "accuracy" and not groups:
         test, p_value = "McNemar", float(binomtest(wins, wins + losses).pvalue) if wins + losses else 1.0

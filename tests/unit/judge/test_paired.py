@@ -105,3 +105,11 @@ def test_other_rows_and_unknown_metrics_are_refused() -> None:
         paired_test(rows, rows, kind="text_classification", metric="span_f1")
     with pytest.raises(DataError, match="TS-JUDGE-004"):
         paired_test([], [], kind="text_classification", metric="accuracy")
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_a_difference_seen_on_a_few_rows_is_not_certain(count: int) -> None:
+    right = [Prediction(id=str(i), text="t", gold="a", predicted="a") for i in range(count)]
+    wrong = [replace(row, predicted="b") for row in right]
+    found = paired_test(right, wrong, kind="text_classification", metric="accuracy")
+    assert (found.difference, found.low, found.high) == (1.0, 0.0, 1.0)
