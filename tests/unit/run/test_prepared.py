@@ -1,13 +1,15 @@
 """The audit of a run measures texts as the run's own task reads them."""
 
 import json
+from itertools import product
 from pathlib import Path
 
 from tunesmith.run.audited import audited_source
 
 
 def test_the_audit_knows_the_tasks_window_and_units(tmp_path: Path, tiny_bert_folder: Path) -> None:
-    rows = [{"text": f"message{n}", "entities": [{"start": 0, "end": 7, "label": "WORD"}]} for n in range(40)]
+    texts = [" ".join(words) for words in product(("card", "lost", "the", "was"), repeat=3)]
+    rows = [{"text": text, "entities": [{"start": 0, "end": 3, "label": "WORD"}]} for text in texts]
     (tmp_path / "train.jsonl").write_text("\n".join(json.dumps(row) for row in rows), encoding="utf-8")
     config = tmp_path / "config.toml"
     fields = {"kind": "token_classification", "units": "characters", "max_length": 9}
@@ -17,4 +19,4 @@ def test_the_audit_knows_the_tasks_window_and_units(tmp_path: Path, tiny_bert_fo
         encoding="utf-8",
     )
     found = next(section for section in audited_source(config).sections if section.title == "Length")
-    assert found.summary.startswith("40 text(s) exceed the window of 9 tokens")
+    assert found.summary.startswith(f"{len(texts)} text(s) exceed the window of 9 tokens")
