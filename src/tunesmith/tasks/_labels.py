@@ -1,5 +1,6 @@
 """Which labels examples carry: read once from the training rows, checked at each row's line."""
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -140,7 +141,7 @@ def fitting(weights: list[float], classes: int) -> list[float]:
     Raises:
         ConfigError: there is not.
     """
-    if len(weights) != classes or min(weights) <= 0:
+    if len(weights) != classes or not all(0 < weight < math.inf for weight in weights):
         raise ConfigError(
             f"{len(weights)} weights for {classes} classes, or one that is not above 0",
             code="TS-TASK-025",

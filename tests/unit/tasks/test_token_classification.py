@@ -244,7 +244,7 @@ def test_impossible_settings_are_refused(tiny_tokenizer: Tokenizer) -> None:
     ):
         with pytest.raises(ConfigError):
             validated(TokenClassification, fields, key="task")
-    for weights in ([1.0, 2.0], [1.0, 0.0, 1.0, 1.0, 1.0]):
+    for weights in ([1.0, 2.0], [1.0, 0.0, 1.0, 1.0, 1.0], [1.0, float("nan"), 1.0, 1.0, 1.0]):
         with pytest.raises(ConfigError, match="TS-TASK-025"):
             TokenClassification(class_weights=weights).bound(ROWS)
     with pytest.raises(ConfigError, match="TS-TASK-013"):
