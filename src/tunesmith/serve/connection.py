@@ -1,25 +1,38 @@
-"""A connection that must speak: one that has not sent a whole request head in time is closed.
+"""A connection must speak, read what it asked for, and leave room for others; else it is closed.
 
-uvicorn closes a connection that is idle after an answer, but waits without end for a first request, or for the rest of
-a head once a byte of it has come. A few thousand such sockets would use up every file descriptor.
+uvicorn closes a connection that is idle after an answer, but waits without end for a first request, for the rest of a
+head or of a body that nobody reads, and for a client that does not take its answers; and it accepts connections
+without a limit. A few thousand such sockets would use up every file descriptor.
 """
 
 import asyncio
-from typing import Any
+from typing import Any, ClassVar, Final
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from tunesmith.serve.settings import ServeSettings
+
+CROWDED: Final = "tunesmith.crowded"
+"""In the state of a scope: more connections are open than the settings allow."""
+
 
 class Patient(H11Protocol):
-    """uvicorn's protocol, with a deadline for each request head: from the connection, or from its first byte."""
+    """uvicorn's protocol with deadlines: for a request head from its first byte, for an answer from its first wait."""
 
-    head_seconds = 10.0
-    _deadline: asyncio.TimerHandle | None = None
+    limits: ClassVar[ServeSettings] = ServeSettings()
+    _hearing: asyncio.TimerHandle | None = None
+    _telling: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:  # noqa: ANN401  # as uvicorn types it
-        """Begin to wait for the first head."""
+        """Turn the connection away where there are far too many, else begin to wait for the first head."""
         super().connection_made(transport)
+        if len(self.connections) > 2 * self.limits.connections:
+            transport.abort()
+            return
+        if len(self.connections) > self.limits.connections:
+            self.app_state = {**self.app_state, CROWDED: True}
+        transport.set_write_buffer_limits(high=0)  # so that pause_writing tells of every byte that is not taken
         self._watch()
 
     def data_received(self, data: bytes) -> None:
@@ -27,28 +40,45 @@ class Patient(H11Protocol):
         super().data_received(data)
         self._watch()
 
+    def pause_writing(self) -> None:
+        """The client does not read as fast as we write: it has so long to catch up."""
+        super().pause_writing()
+        self._telling = self.loop.call_later(self.limits.answer_seconds, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """It did."""
+        super().resume_writing()
+        _cancel(self._telling)
+
     def connection_lost(self, exc: Exception | None) -> None:
         """Nothing is waited for any more."""
-        self._cancel()
+        _cancel(self._hearing)
+        _cancel(self._telling)
         super().connection_lost(exc)
 
     def _watch(self) -> None:
-        if self.conn.their_state is not h11.IDLE:
-            self._cancel()
-        elif self._deadline is None:
-            self._deadline = self.loop.call_later(self.head_seconds, self._late)
+        if not self._owes():
+            _cancel(self._hearing)
+            self._hearing = None
+        elif self._hearing is None:
+            self._hearing = self.loop.call_later(self.limits.head_seconds, self._late)
+
+    def _owes(self) -> bool:
+        """Whether the client has to send something that no route waits for; routes have a deadline of their own."""
+        state = self.conn.their_state
+        return state is h11.IDLE or (state is h11.SEND_BODY and self.cycle.response_complete)
 
     def _late(self) -> None:
-        self._deadline = None
-        if self.conn.their_state is h11.IDLE:
+        self._hearing = None
+        if self._owes():
             self.transport.close()
 
-    def _cancel(self) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None
+
+def _cancel(timer: asyncio.TimerHandle | None) -> None:
+    if timer is not None:
+        timer.cancel()
 
 
-def patient_for(seconds: float) -> type[Patient]:
-    """The protocol with this deadline; uvicorn makes one for each connection and asks for a class."""
-    return type("Patient", (Patient,), {"head_seconds": seconds})
+def patient_for(limits: ServeSettings) -> type[Patient]:
+    """The protocol with these limits; uvicorn makes one for each connection and asks for a class."""
+    return type("Patient", (Patient,), {"limits": limits})

@@ -19,12 +19,12 @@ def description(settings: ServeSettings) -> dict[str, Any]:
         "info": {"title": "Tunesmith model service", "version": "1"},
         "paths": {
             "/v1/predict": {"post": _predict(settings)},
-            "/v1/model": {"get": _get("What the model is and can say.", "Model", refusals=(401, 403, 405))},
-            "/livez": {"get": _get("The process runs.", "Status", refusals=(403, 405))},
+            "/v1/model": {"get": _get("What the model is and can say.", "Model", refusals=(401, 403, 405, 503))},
+            "/livez": {"get": _get("The process runs.", "Status", refusals=(403, 405, 503))},
             "/readyz": {"get": _get("New traffic should come here.", "Status", refusals=(403, 405, 503))},
-            "/metrics": {"get": _other("Prometheus text.", "text/plain")},
-            "/openapi.json": {"get": _other("This document.", "application/json")},
-            "/": {"get": _other("The playground.", "text/html")},
+            "/metrics": {"get": _other("Prometheus text.", "text/plain", refusals=(401, 403, 405, 503))},
+            "/openapi.json": {"get": _other("This document.", "application/json", refusals=(403, 405, 503))},
+            "/": {"get": _other("The playground.", "text/html", refusals=(403, 405, 503))},
         },
         "components": {
             "schemas": _schemas(),
@@ -76,8 +76,9 @@ def _get(summary: str, schema: str, *, refusals: tuple[int, ...]) -> dict[str, A
     return {"summary": summary, "responses": good | _refusals(refusals)}
 
 
-def _other(summary: str, media: str) -> dict[str, Any]:
-    return {"summary": summary, "responses": {"200": {"description": summary, "content": {media: {}}}}}
+def _other(summary: str, media: str, *, refusals: tuple[int, ...]) -> dict[str, Any]:
+    good = {"200": {"description": summary, "content": {media: {}}}}
+    return {"summary": summary, "responses": good | _refusals(refusals)}
 
 
 def _refusals(codes: tuple[int, ...]) -> dict[str, Any]:

@@ -20,6 +20,7 @@ def about(service: Service) -> dict[str, Any]:
     """What `/v1/model` says: names, labels, a few texts to try, limits."""
     settings, loaded = service.settings, service.loaded
     manifest = loaded.manifest if loaded else None
+    shown = settings.examples if settings.examples is not None else not settings.insecure
     return {
         "name": service.name,
         "state": str(service.state),
@@ -27,7 +28,7 @@ def about(service: Service) -> dict[str, Any]:
         "bundle_sha256": manifest.sha256 if manifest else None,
         "task": str(manifest.task["kind"]) if manifest else None,
         "labels": list(manifest.labels) if manifest else [],
-        "examples": list(loaded.examples) if loaded else [],
+        "examples": list(loaded.examples) if loaded and shown else [],
         "limits": {
             "items": settings.max_items,
             "characters": settings.max_characters,

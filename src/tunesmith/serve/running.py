@@ -64,8 +64,7 @@ class Running:
                 server_header=False,
                 lifespan="off",
                 ws="none",
-                http=patient_for(settings.head_seconds),
-                limit_concurrency=settings.connections,
+                http=patient_for(settings),
                 timeout_keep_alive=5,
                 timeout_graceful_shutdown=max(1, round(settings.stop_seconds)),
             )

@@ -4,6 +4,8 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from tunesmith.core.errors import Place, UsageError
+
 
 class ServeSettings(BaseModel):
     """Limits of one service. Sizes in bytes or code points, times in seconds."""
@@ -15,9 +17,13 @@ class ServeSettings(BaseModel):
     port: int = Field(default=8000, ge=0, le=65535)
     """0 takes a free one."""
     allowed_hosts: tuple[str, ...] = ()
-    """Names the Host header may carry beside loopback ones and `host`."""
+    """Names the Host header may carry beside addresses, loopback names and `host`.
+
+    None given: every name, where the service is open beyond loopback and asks for a key."""
     insecure: bool = False
     """Listen beyond loopback without a key: whoever reaches the port may use the model."""
+    examples: bool | None = None
+    """Show up to six texts of the dev rows in the playground and `/v1/model`. Unset: unless `insecure`."""
     max_body_bytes: int = Field(default=1 << 20, ge=64)
     """A larger body is answered 413 before it is read to the end."""
     max_items: int = Field(default=64, ge=1)
@@ -25,11 +31,13 @@ class ServeSettings(BaseModel):
     max_characters: int = Field(default=10_000, ge=1)
     """Of one item, text and pair together: cut before tokenising would not bound the work, refusing does."""
     max_request_characters: int = Field(default=50_000, ge=1)
-    """Of all items of a request."""
-    connections: int = Field(default=1000, ge=1)
-    """Connections and requests at once. Beyond it: 503."""
+    """Of all items of a request; at least `max_characters`."""
+    connections: int = Field(default=400, ge=1)
+    """Connections at once. Beyond it: 503; beyond twice as many: closed unheard, so that file descriptors suffice."""
     head_seconds: float = Field(default=10.0, gt=0)
     """How long a connection may take to send the head of a request, else it is closed."""
+    answer_seconds: float = Field(default=30.0, gt=0)
+    """How long a client may take to read what it was answered, else its connection is closed."""
     body_seconds: float = Field(default=10.0, gt=0)
     """How long a body may take to arrive, else 408."""
     batch_items: int = Field(default=16, ge=1)
@@ -50,5 +58,10 @@ class ServeSettings(BaseModel):
     @model_validator(mode="after")
     def _limits_fit(self) -> Self:
         if self.max_request_characters < self.max_characters:
-            raise ValueError("max_request_characters must allow one text of max_characters")
+            raise UsageError(
+                f"a request of {self.max_request_characters} characters cannot hold one text of {self.max_characters}",
+                code="TS-SERVE-006",
+                place=Place(key="max_request_characters"),
+                fix="raise --max-request-characters or lower --max-characters.",
+            )
         return self

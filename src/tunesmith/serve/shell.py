@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tunesmith.serve.app import POLICIES, PREDICT
+from tunesmith.serve.connection import CROWDED
 from tunesmith.serve.guard import Gone, Keys, check_host, presented_key
 from tunesmith.serve.problem import MEDIA_TYPE, Problem, title_of
 from tunesmith.serve.service import Service
@@ -73,10 +74,13 @@ class Shell:
         path = str(scope["path"])
         method = str(scope["method"]) if scope["method"] in _METHODS else "other"
         access = Access(_request_id(headers), method, path if path in POLICIES else "unknown")
-        answer = _Answer(send, access, closing=not self._service.ready)
+        crowded = scope.get("state", {}).get(CROWDED, False)
+        answer = _Answer(send, access, closing=crowded or not self._service.ready)
         scope["app"] = self  # with it the router raises its refusals instead of writing its own pages
         scope["tunesmith.access"] = access
         try:
+            if crowded and path != "/livez":  # a process that is asked too much is not to be killed for it
+                raise Problem(503, "Too many connections are open.", headers={"Retry-After": "1"}, reason="crowded")
             check_host(headers.get("host"), self._door.hosts)
             if POLICIES.get(path, "public") == "key":
                 access.key_id = self._door.keys.admit(presented_key(dict(headers)))

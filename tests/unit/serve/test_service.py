@@ -1,53 +1,20 @@
-"""A real server on loopback: true answers, refusals of one shape, numbers that add up, and a graceful end."""
+"""A real server on loopback: true answers, refusals of one shape, and numbers that add up."""
 
 import asyncio
-import io
 import json
 import re
-import shutil
 import socket
-import threading
-import time
 
 import httpx
 import pytest
-from pydantic import ValidationError
 
 from tunesmith.bundle.answers import answer_of
 from tunesmith.bundle.predictor import Predictor
-from tunesmith.core.errors import CannotCreateError, MissingInputError, ModelFileError
+from tunesmith.core.errors import CannotCreateError
 from tunesmith.serve.app import POLICIES
-from tunesmith.serve.running import Running, bound
-from tunesmith.serve.service import State
-from tunesmith.serve.settings import ServeSettings
+from tunesmith.serve.running import bound
 
 TEXTS = ["good", "my card was stolen in Beijing", "[SEP] [CLS]", "张三在北京 😀", "a" * 300, "not good " * 30]
-
-
-@pytest.fixture
-def running(tiny_bundles):
-    """`running(kind="label", **settings)`: a ready service, a client and its log."""
-    made = []
-
-    def make(kind="label", *, keys=(), ready=True, folder=None, **settings):
-        log = io.StringIO()
-        limits = ServeSettings(**({"port": 0, "drain_seconds": 0.0} | settings))
-        service = Running(folder or tiny_bundles(kind), limits, keys=keys, log=log)
-        client = httpx.Client(base_url=service.url, timeout=30)
-        made.append((service, client))
-        until = time.monotonic() + 60
-        while ready and not service.service.ready and time.monotonic() < until:
-            time.sleep(0.01)
-        return service, client, log
-
-    yield make
-    for service, client in made:
-        service.ask_to_stop()
-        try:
-            service.wait()
-        except ModelFileError:
-            assert service.service.state is State.REFUSED
-        client.close()
 
 
 def same(served, expected):
@@ -112,6 +79,10 @@ def test_every_route_has_a_policy_and_protected_ones_ask_for_the_key(running):
     service, client, log = running(keys=["secret"])
     document = client.get("/openapi.json").json()
     assert set(document["paths"]) == set(POLICIES)
+    for path, policy in POLICIES.items():
+        (described,) = document["paths"][path].values()
+        told = {"403", "405", "503"} | ({"401"} if policy == "key" else set())
+        assert told <= described["responses"].keys(), path
     for path, policy in POLICIES.items():
         for method in ("GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "HEAD"):
             code = client.request(method, path).status_code
@@ -219,39 +190,10 @@ def test_a_body_that_does_not_come_is_answered_408(running):
     assert service.service.ready
 
 
-@pytest.mark.parametrize("begun", [b"", b"GET /livez HT"])
-def test_a_connection_that_does_not_speak_is_closed(running, begun):
-    service, client, _ = running(head_seconds=1.0)
-    with socket.create_connection((client.base_url.host, client.base_url.port), timeout=10) as raw:
-        raw.sendall(begun)
-        assert raw.recv(4096) == b""
-    with socket.create_connection((client.base_url.host, client.base_url.port), timeout=10) as raw:
-        raw.sendall(b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        assert raw.recv(4096).startswith(b"HTTP/1.1 200")
-        raw.sendall(b"GET /livez")
-        assert raw.recv(4096) == b"", "the second head has a deadline too"
-    assert service.service.ready
-
-
-def test_more_connections_than_allowed_are_turned_away(running):
-    _, client, _ = running(connections=4)
-    held = [socket.create_connection((client.base_url.host, client.base_url.port)) for _ in range(6)]
-    try:
-        assert client.get("/livez").status_code == 503
-    finally:
-        for one in held:
-            one.close()
-
-
 def test_the_log_holds_no_word_that_a_client_made_up(running):
     _, client, log = running()
     assert client.request("MEINTEXT", "/livez").status_code == 405
     assert "MEINTEXT" not in log.getvalue() and '"method": "other"' in log.getvalue()
-
-
-def test_a_text_as_long_as_one_may_be_fits_a_request():
-    with pytest.raises(ValidationError, match="max_request_characters"):
-        ServeSettings(max_characters=60_000)
 
 
 @pytest.mark.parametrize("host", ["a..b", "x" * 70 + ".example"])
@@ -261,121 +203,9 @@ def test_a_host_that_is_no_name_is_an_error_with_a_remedy(host):
     assert caught.value.fix
 
 
-def slowed(service, seconds):
-    """Make the model take its time, and say when it has begun."""
-    begun = threading.Event()
-    honest = service.service.batcher._serve
-
-    def slow(jobs, answer):
-        def late(examples):
-            begun.set()
-            time.sleep(seconds)
-            return answer(examples)
-
-        honest(jobs, late)
-
-    service.service.batcher._serve = slow
-    return begun
-
-
-def test_overload_is_answered_503_at_once_and_a_passed_deadline_504(running):
-    service, client, _ = running(queue_items=1, batch_items=1)
-    begun = slowed(service, 1.0)
-    results = {}
-
-    def ask(name, headers=None):
-        results[name] = client.post("/v1/predict", json={"text": "good"}, headers=headers or {})
-
-    first = threading.Thread(target=ask, args=("first",))
-    first.start()
-    assert begun.wait(10)
-    second = threading.Thread(target=ask, args=("second", {"X-Deadline-Ms": "100"}))
-    second.start()
-    while service.service.batcher.waiting == 0:
-        time.sleep(0.005)
-    started = time.monotonic()
-    ask("third")
-    assert time.monotonic() - started < 0.5
-    second.join(10)
-    first.join(10)
-    assert results["third"].status_code == 503
-    assert int(results["third"].headers["retry-after"]) >= 1
-    assert results["second"].status_code == 504
-    assert results["first"].status_code == 200
-    text = client.get("/metrics").text
-    assert "tunesmith_expired_total 1.0" in text
-    assert 'tunesmith_rejected_total{reason="overloaded"} 1.0' in text
-
-
-def test_a_client_that_leaves_takes_its_request_out_of_the_queue(running):
-    service, client, log = running(batch_items=1)
-    begun = slowed(service, 0.6)
-    first = threading.Thread(target=lambda: client.post("/v1/predict", json={"text": "good"}))
-    first.start()
-    assert begun.wait(10)
-    with pytest.raises(httpx.ReadTimeout):
-        httpx.post(f"{service.url}/v1/predict", json={"text": "gone"}, timeout=0.2)
-    first.join(10)
-    until = time.monotonic() + 5
-    while '"code": 499' not in log.getvalue() and time.monotonic() < until:
-        time.sleep(0.02)
-    assert '"code": 499' in log.getvalue()
-    assert 'tunesmith_rejected_total{reason="gone"} 1.0' in client.get("/metrics").text
-
-
-def test_stopping_finishes_what_was_begun(running):
-    service, client, _ = running(drain_seconds=0.4)
-    begun = slowed(service, 0.8)
-    results = []
-    asking = threading.Thread(target=lambda: results.append(client.post("/v1/predict", json={"text": "good"})))
-    asking.start()
-    assert begun.wait(10)
-    service.ask_to_stop()
-    stopping = threading.Thread(target=service.wait)
-    stopping.start()
-    until = time.monotonic() + 5
-    while service.service.state is not State.DRAINING and time.monotonic() < until:
-        time.sleep(0.01)
-    unready = httpx.get(f"{service.url}/readyz")
-    assert (unready.status_code, unready.headers["connection"]) == (503, "close")
-    assert unready.headers["retry-after"]
-    assert httpx.get(f"{service.url}/livez").status_code == 200
-    asking.join(20)
-    stopping.join(20)
-    assert results[0].status_code == 200
-    assert service.service.state is State.RETIRED
-    with pytest.raises(httpx.TransportError):
-        httpx.get(f"{service.url}/livez", timeout=1)
-
-
-def test_a_damaged_bundle_is_never_served(running, tiny_bundles, tmp_path):
-    folder = shutil.copytree(tiny_bundles("label"), tmp_path / "b")
-    data = bytearray((folder / "model.safetensors").read_bytes())
-    data[-1] ^= 1
-    (folder / "model.safetensors").write_bytes(data)
-    service, _, log = running(folder=folder, ready=False)
-    with pytest.raises(ModelFileError, match=r"model\.safetensors was changed"):
-        service.wait()
-    assert "refused" in log.getvalue()
-    with pytest.raises(MissingInputError):
-        Running(tmp_path, ServeSettings(port=0), log=None)
-
-
-def test_before_it_is_ready_it_says_so(running, monkeypatch):
-    from tunesmith.serve import service as module
-
-    hold = threading.Event()
-    honest = module.prove
-    monkeypatch.setattr(module, "prove", lambda predictor: hold.wait(20) and honest(predictor))
-    service, client, _ = running(ready=False)
-    assert client.get("/livez").status_code == 200
-    assert client.get("/readyz").status_code == 503
-    refused = client.post("/v1/predict", json={"text": "good"})
-    assert (refused.status_code, "retry-after" in refused.headers) == (503, True)
-    assert client.get("/v1/model").json()["version"] is None
-    hold.set()
-    until = time.monotonic() + 20
-    while client.get("/readyz").status_code != 200 and time.monotonic() < until:
-        time.sleep(0.02)
-    assert client.post("/v1/predict", json={"text": "good"}).status_code == 200
-    assert service.service.ready
+@pytest.mark.parametrize(("asked", "shown"), [({}, True), ({"insecure": True}, False), ({"examples": False}, False)])
+def test_dev_texts_are_shown_to_whom_the_operator_lets_in(asked, shown, running):
+    _, client, _ = running(**asked)
+    assert bool(client.get("/v1/model").json()["examples"]) is shown
+    again = running(insecure=True, examples=True)[1]
+    assert again.get("/v1/model").json()["examples"]
