@@ -11,10 +11,16 @@ def serve(
     port: int = typer.Option(8000, "--port", min=0, max=65535, help="Port; 0 takes a free one."),
     allow_host: list[str] = typer.Option([], "--allow-host", help="A name the Host header may carry."),
     insecure: bool = typer.Option(False, "--insecure", help="Listen beyond loopback without a key."),
+    examples: bool | None = typer.Option(
+        None, "--examples/--no-examples", help="Show up to six dev texts to try; by default not with --insecure."
+    ),
     max_items: int = typer.Option(64, "--max-items", min=1, help="Texts in one request."),
     max_characters: int = typer.Option(10_000, "--max-characters", min=1, help="Characters of one text."),
-    max_request_characters: int = typer.Option(
-        50_000, "--max-request-characters", min=1, help="Characters of all texts of one request."
+    max_request_characters: int | None = typer.Option(
+        None,
+        "--max-request-characters",
+        min=1,
+        help="Characters of a whole request: 50000, or one longest text.",
     ),
     max_body_bytes: int = typer.Option(1 << 20, "--max-body-bytes", min=64, help="Bytes of one request."),
     queue_items: int = typer.Option(256, "--queue-items", min=1, help="Texts that may wait before 503."),
@@ -30,20 +36,17 @@ def serve(
     import os
     import sys
 
-    from rich.markup import escape
-
-    from tunesmith.cli.output import err
+    from tunesmith.cli.output import err, plain
     from tunesmith.serve.running import Running
     from tunesmith.serve.running import serve as served
     from tunesmith.serve.settings import ServeSettings
 
     def started(running: Running) -> None:
-        err.print(
-            f"[bold]{escape(running.service.name)}[/] at [link={running.url}]{running.url}[/link]", highlight=False
-        )
-        err.print(f"[dim]try[/]   open {running.url} in a browser, or", highlight=False)
+        url = plain(running.url)  # an address of IPv6 stands in brackets
+        err.print(f"[bold]{plain(running.service.name)}[/] at {url}", highlight=False, soft_wrap=True)
+        err.print(f"[dim]try[/]   open {url} in a browser, or", highlight=False, soft_wrap=True)
         header, body = "-H 'Content-Type: application/json'", '-d \'{"text": "..."}\''
-        err.print(f"      curl {running.url}/v1/predict {header} {body}", highlight=False, soft_wrap=True)
+        err.print(f"      curl {url}/v1/predict {header} {body}", highlight=False, soft_wrap=True)
         err.print("[dim]stop  Ctrl-C[/]", highlight=False)
 
     settings = ServeSettings(
@@ -51,9 +54,10 @@ def serve(
         port=port,
         allowed_hosts=tuple(allow_host),
         insecure=insecure,
+        examples=examples,
         max_items=max_items,
         max_characters=max_characters,
-        max_request_characters=max(max_characters, max_request_characters),
+        max_request_characters=max_request_characters or max(max_characters, 50_000),
         max_body_bytes=max_body_bytes,
         queue_items=queue_items,
         queue_seconds=queue_seconds,

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from types import SimpleNamespace
 
 import httpx
 import pytest
@@ -20,11 +21,14 @@ from tunesmith.bundle.predictor import Predictor
 from tunesmith.bundle.questions import Columns, Questions
 from tunesmith.bundle.verify import verify as checked
 from tunesmith.cli.predict import predict
+from tunesmith.cli.serve import serve
 from tunesmith.cli.verify import verify
 from tunesmith.core.errors import CannotCreateError, DataError, ModelFileError, UsageError
+from tunesmith.serve import running as serving
 
 app = typer.Typer()
 app.command("predict")(predict)
+app.command("serve")(serve)
 app.command("verify")(verify)
 PROGRAM = "import sys; from tunesmith.cli.serve import serve; import typer; typer.run(serve)"
 
@@ -145,6 +149,38 @@ def test_verify_says_what_it_checked_and_names_what_changed(tiny_bundles, tmp_pa
     (folder / "config.json").write_text((folder / "config.json").read_text().replace("16", "61", 1))
     with pytest.raises(ModelFileError, match=r"config\.json was changed"):
         run("verify", folder)
+
+
+def served_as(monkeypatch, *words, url="http://127.0.0.1:8000"):
+    """The settings that these options make, and what is said once the service listens."""
+    made = []
+
+    def instead(_folder, settings, *, started, **_):
+        made.append(settings)
+        started(SimpleNamespace(service=SimpleNamespace(name="a[b]"), url=url))
+
+    monkeypatch.setattr(serving, "serve", instead)
+    return made, run("serve", "bundle", *words).stderr
+
+
+@pytest.mark.parametrize("url", ["http://[::1]:8000", "http://[fe80::1]:8000"])
+def test_a_served_name_and_address_are_printed_as_they_are(url, monkeypatch):
+    _, said = served_as(monkeypatch, url=url)
+    assert said.startswith(f"a[b] at {url}\n") and f"open {url} in" in said and f"curl {url}/v1/predict" in said
+
+
+@pytest.mark.parametrize(
+    ("words", "limit"), [([], 50_000), (["--max-characters", "100000"], 100_000), (["--max-characters", "10"], 50_000)]
+)
+def test_one_longest_text_always_fits_a_request(words, limit, monkeypatch):
+    assert served_as(monkeypatch, *words)[0][0].max_request_characters == limit
+
+
+def test_a_request_limit_is_taken_as_given_or_refused(monkeypatch):
+    words = ["--max-characters", "500", "--max-request-characters", "5000"]
+    assert served_as(monkeypatch, *words)[0][0].max_request_characters == 5000
+    with pytest.raises(UsageError, match="5000"):
+        served_as(monkeypatch, "--max-request-characters", "5000")
 
 
 def test_serve_answers_and_leaves_with_zero_on_sigterm(tiny_bundles):
