@@ -38,7 +38,7 @@ from tunesmith.bundle.manifest import (
 from tunesmith.bundle.predictor import Predictor, reads_pairs
 from tunesmith.bundle.read import Bundle, load
 from tunesmith.bundle.tokenizer_config import tokenizer_config
-from tunesmith.core.atomic import replacing, sync
+from tunesmith.core.atomic import sync
 from tunesmith.core.errors import CannotCreateError, ModelFileError, Place, StorageError
 from tunesmith.core.example import Example
 from tunesmith.core.model import Model
@@ -219,5 +219,5 @@ def _json(value: Mapping[str, Any]) -> bytes:
 
 
 def _write(path: Path, data: bytes) -> None:
-    with replacing(path, "wb") as file:
-        file.write(data)
+    path.write_bytes(data)  # the whole folder is a draft: it is what appears at once
+    sync(path)

@@ -34,6 +34,16 @@ class Framing:
     segments: bool
     """Whether the second text of a pair carries segment id 1 (BERT) or not (RoBERTa)."""
 
+    @property
+    def alone(self) -> int:
+        """Special tokens around one text."""
+        return len(self.prefix) + len(self.suffix)
+
+    @property
+    def paired(self) -> int:
+        """Special tokens around and between two texts."""
+        return len(self.prefix) + len(self.middle) + len(self.pair_suffix)
+
 
 class Tokenizer:
     """A `tokenizer.json` and the longest window a model takes."""
@@ -76,7 +86,11 @@ class Tokenizer:
     @property
     def room(self) -> int:
         """Tokens of a window that are left for one text beside its special tokens."""
-        return self.max_length - len(self.framing.prefix) - len(self.framing.suffix)
+        return self.max_length - self.framing.alone
+
+    def framed(self, ids: Sequence[int]) -> tuple[int, ...]:
+        """The window of one text with these tokens, never empty: a text without any is one unknown token."""
+        return (*self.framing.prefix, *ids, *self.framing.suffix) or (self.unknown_id,)
 
     def texts(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids of whole texts without special tokens. Half a surrogate pair is read as U+FFFD."""

@@ -9,7 +9,6 @@ from torch import Tensor
 from tunesmith.core.errors import ModelFileError, Place
 from tunesmith.core.model import Backbone
 from tunesmith.models.checkpoint import Checkpoint
-from tunesmith.models.config_file import cleaned
 from tunesmith.models.encoder import Encoder
 from tunesmith.models.families import FAMILIES
 from tunesmith.models.hosted import HostedBackbone
@@ -74,9 +73,8 @@ def build_backbone(config: Mapping[str, Any]) -> Backbone:
     """A backbone with fresh weights, to be filled by `load_hub_state` or trained from nothing.
 
     Raises:
-        ModelFileError: the configuration is incomplete, of an unknown kind, or names code to run.
+        ModelFileError: the configuration is incomplete, of an unknown kind, or hands transformers code to run.
     """
-    config = cleaned(dict(config))
     family = FAMILIES.get(str(config.get("model_type")))
     if family is None:
         return HostedBackbone(config)

@@ -200,12 +200,10 @@ def _sizes(examples: Sequence[Example], tokenizer: Tokenizer | None, level: Leve
     first, second = [example.text for example in examples], [example.pair or "" for example in examples]
     if tokenizer is None:
         return [len(a) + len(b) for a, b in zip(first, second, strict=True)]
-    framing = tokenizer.framing
-    alone = len(framing.prefix) + len(framing.suffix)
+    alone, paired = tokenizer.framing.alone, tokenizer.framing.paired
     if level is not None:
         words = (words_of(example.text, units_of_example(example, level)) for example in examples)
         return [alone + sum(map(len, tokenizer.words(own))) for own in words]
-    paired = len(framing.prefix) + len(framing.middle) + len(framing.pair_suffix)
     return [
         len(a) + (alone if example.pair is None else len(b) + paired)
         for example, a, b in zip(examples, tokenizer.texts(first), tokenizer.texts(second), strict=True)

@@ -4,6 +4,7 @@ A run has one lesson, its training rows, or two, where silver pairs are learnt a
 """
 
 from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -24,7 +25,7 @@ from tunesmith.run.prepared import Prepared
 from tunesmith.run.silver import read_learnt, read_silver, silver_pairs, write_learnt, write_silver
 from tunesmith.tune.checkpoint import Keeping, SavedState, newest
 from tunesmith.tune.events import Stopped
-from tunesmith.tune.fit import TrainingData, fit
+from tunesmith.tune.fit import Evaluate, TrainingData, fit
 from tunesmith.tune.settings import TrainSettings
 
 DONE = ("finished", "patience")
@@ -72,62 +73,72 @@ def trained(
     ready: Prepared, model: Model, folder: RunFolder, *, resume: bool, should_stop: Callable[[], str | None]
 ) -> Generator[RunEvent, None, Stopped]:
     """The lessons of the run: silver pairs where there are any, then the training rows."""
-    settings = settings_of(ready)
+    lessons = _Lessons(ready, model, _dev_score(ready), should_stop)
+    state = None
     if ready.config.silver:
-        stopped = yield from _rehearsed(
-            ready, model, folder.silver, ready.config.silver, resume=resume, should_stop=should_stop
-        )
+        stopped = yield from lessons.rehearsed(ready.config.silver, folder.silver, resume=resume)
         if stopped and stopped.reason not in DONE:
             return stopped
-        resume = resume and newest(folder.checkpoints) is not None
+        state = newest(folder.checkpoints) if resume else None  # none where the run stopped between the lessons
+    elif resume:
+        state = saved_state(folder)
     yield Phase("training", f"{ready.config.backbone}, method {ready.config.method.kind()}")
-    return (
-        yield from _lesson(
-            ready,
-            model,
-            training_data(ready),
-            folder,
-            settings,
-            state=saved_state(folder) if resume else None,
-            should_stop=should_stop,
-        )
-    )
+    return (yield from lessons.learnt(training_data(ready), folder, settings_of(ready), state=state))
 
 
-def _rehearsed(
-    ready: Prepared,
-    model: Model,
-    folder: RunFolder,
-    wanted: SilverSettings,
-    *,
-    resume: bool,
-    should_stop: Callable[[], str | None],
-) -> Generator[RunEvent, None, Stopped | None]:
-    """The lesson of silver pairs, once through; None where a run that goes on has it behind it."""
-    if resume and folder.learnt.is_dir():
-        read_learnt(folder, model)
-        return None
-    yield Phase("rehearsing", f"training texts in new pairs, as {ready.config.backbone} finds them alike")
-    state = saved_state(folder) if resume else None
-    if state is None:
-        silver = silver_pairs(ready, wanted.pairs)
-        write_silver(folder, silver.examples)
-        yield Noted(
-            f"{len(silver.examples):,} silver pairs; on the training rows such scores agree with gold by a Spearman "
-            f"correlation of {silver.agreement:.3f}"
+@dataclass(frozen=True, slots=True)
+class _Lessons:
+    """What the lessons of a run share."""
+
+    ready: Prepared
+    model: Model
+    evaluate: Evaluate
+    should_stop: Callable[[], str | None]
+
+    def rehearsed(
+        self, wanted: SilverSettings, folder: RunFolder, *, resume: bool
+    ) -> Generator[RunEvent, None, Stopped | None]:
+        """The lesson of silver pairs, once through; None where a run that goes on has it behind it."""
+        if resume and folder.learnt.is_dir():
+            read_learnt(folder, self.model)
+            return None
+        yield Phase("rehearsing", f"training texts in new pairs, as {self.ready.config.backbone} finds them alike")
+        state = saved_state(folder) if resume else None
+        if state is None:
+            silver = silver_pairs(self.ready, wanted.pairs)
+            write_silver(folder, silver.examples)
+            yield Noted(
+                f"{len(silver.examples):,} silver pairs; on the training rows such scores agree with gold by a "
+                f"Spearman correlation of {silver.agreement:.3f}"
+            )
+        data = _windows(self.ready, read_silver(folder), seed=derived(self.ready.config.seed, "silver"))
+        stopped = yield from self.learnt(data, folder, _silver_settings(self.ready, wanted), state=state)
+        if stopped.reason in DONE:
+            write_learnt(folder, self.model)
+        return stopped
+
+    def learnt(
+        self, data: TrainingData, folder: RunFolder, settings: TrainSettings, *, state: SavedState | None
+    ) -> Generator[RunEvent, None, Stopped]:
+        """One pass of the loop, with its journal and its saved states in `folder`."""
+        journal = Journal(folder.journal)
+        journal.rewind(state.step if state else 0)
+        task, regularizers = self.ready.task, self.ready.config.regularizers
+        events = fit(
+            self.model,
+            task,
+            data,
+            settings=settings,
+            regularizers=regularizers,
+            evaluate=self.evaluate,
+            keeping=Keeping(folder=folder.checkpoints, should_stop=self.should_stop, resume=state),
         )
-    stopped = yield from _lesson(
-        ready,
-        model,
-        _windows(ready, read_silver(folder), seed=derived(ready.config.seed, "silver")),
-        folder,
-        _silver_settings(ready, wanted),
-        state=state,
-        should_stop=should_stop,
-    )
-    if stopped.reason in DONE:
-        write_learnt(folder, model)
-    return stopped
+        for event in events:
+            journal.note(event, metric=task.main_metric)
+            yield event
+            if isinstance(event, Stopped):
+                return event
+        raise RuntimeError("the loop ended without saying why")
 
 
 def _silver_settings(ready: Prepared, wanted: SilverSettings) -> TrainSettings:
@@ -139,45 +150,20 @@ def _silver_settings(ready: Prepared, wanted: SilverSettings) -> TrainSettings:
     return settings_of(ready).model_copy(update=own)
 
 
-def _lesson(
-    ready: Prepared,
-    model: Model,
-    data: TrainingData,
-    folder: RunFolder,
-    settings: TrainSettings,
-    *,
-    state: SavedState | None,
-    should_stop: Callable[[], str | None],
-) -> Generator[RunEvent, None, Stopped]:
-    """One pass of the loop, with its journal and its saved states in `folder`."""
-    journal = Journal(folder.journal)
-    journal.rewind(state.step if state else 0)
-    main = ready.task.main_metric
-    windows = ready.task.encode(ready.data.dev, ready.tokenizer)
+def _dev_score(ready: Prepared) -> Evaluate:
+    """The main metric on the dev rows, which are encoded once for all lessons."""
+    examples, task, main = ready.data.dev, ready.task, ready.task.main_metric
+    windows = task.encode(examples, ready.tokenizer)
 
-    def dev_score(model: Model) -> float:
+    def evaluate(model: Model) -> float:
         logits = [tensor for _, tensor in logits_of(model, windows)]
-        answers = ready.task.decode(ready.data.dev, windows, logits, head=model.head)
-        task = ready.task.tuned(answers)
-        if task != ready.task:  # the step that serves best with its thresholds is the one to keep
-            answers = task.decode(ready.data.dev, windows, logits, head=model.head)
-        return score(answers, kind=ready.task.kind(), main=main, replicates=0).metrics[main].value
+        answers = task.decode(examples, windows, logits, head=model.head)
+        tuned = task.tuned(answers)
+        if tuned != task:  # the step that serves best with its thresholds is the one to keep
+            answers = tuned.decode(examples, windows, logits, head=model.head)
+        return score(answers, kind=task.kind(), main=main, replicates=0).metrics[main].value
 
-    events = fit(
-        model,
-        ready.task,
-        data,
-        settings=settings,
-        regularizers=ready.config.regularizers,
-        evaluate=dev_score,
-        keeping=Keeping(folder=folder.checkpoints, should_stop=should_stop, resume=state),
-    )
-    for event in events:
-        journal.note(event, metric=main)
-        yield event
-        if isinstance(event, Stopped):
-            return event
-    raise RuntimeError("the loop ended without saying why")
+    return evaluate
 
 
 def _windows(ready: Prepared, rows: Sequence[Example], *, seed: int) -> TrainingData:

@@ -30,7 +30,7 @@ from tunesmith.prepare.neighbours import neighbouring_pairs
 from tunesmith.run.folder import RunFolder, write_lines
 from tunesmith.run.prepared import Prepared
 from tunesmith.tasks._sequence import text_room, window
-from tunesmith.tasks.pair_matching import PairMatching
+from tunesmith.tasks.pair_matching import PairMatching, score_of
 from tunesmith.tune.durable import damage, write_folder
 
 MOST_ROWS = 10_000
@@ -69,7 +69,7 @@ def silver_pairs(ready: Prepared, count: int) -> Silver:
     vectors = sentence_vectors(ready.backbone, _windows(ready, texts))
     first, second = np.array([(number[example.text], number[example.pair or ""]) for example in rows]).T
     alike = np.einsum("nd,nd->n", vectors[first], vectors[second])
-    gold = np.array([float(str(example.gold)) for example in rows])
+    gold = np.array([score_of(example) for example in rows])
     agreement = float(spearmanr(alike, gold).statistic) if np.ptp(alike) > 0 else 0.0
     if not agreement >= LEAST_AGREEMENT:
         raise DataError(
@@ -144,10 +144,9 @@ def _drawn(rows: Sequence[Example], *, seed: int) -> list[Example]:
 
 
 def _windows(ready: Prepared, texts: Sequence[str]) -> list[Encoding]:
-    tokenizer = ready.tokenizer
-    framing, room = tokenizer.framing, text_room(tokenizer, None)
-    found: list[Encoding] = []
-    for index, ids in enumerate(tokenizer.texts(texts)):
-        row = (*framing.prefix, *ids[:room], *framing.suffix) or (tokenizer.unknown_id,)
-        found.append(window(index, row, targets=None, weight=1.0))
-    return found
+    """Each text alone, its beginning where it is too long."""
+    tokenizer, room = ready.tokenizer, text_room(ready.tokenizer, None)
+    return [
+        window(index, tokenizer.framed(ids[:room]), targets=None, weight=1.0)
+        for index, ids in enumerate(tokenizer.texts(texts))
+    ]

@@ -6,7 +6,7 @@ without a limit. A few thousand such sockets would use up every file descriptor.
 """
 
 import asyncio
-from typing import Any, ClassVar, Final
+from typing import ClassVar, Final
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -24,7 +24,7 @@ class Patient(H11Protocol):
     _hearing: asyncio.TimerHandle | None = None
     _telling: asyncio.TimerHandle | None = None
 
-    def connection_made(self, transport: Any) -> None:  # noqa: ANN401  # as uvicorn types it
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn narrows it
         """Turn the connection away where there are far too many, else begin to wait for the first head."""
         super().connection_made(transport)
         if len(self.connections) > 2 * self.limits.connections:

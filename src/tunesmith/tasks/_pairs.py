@@ -32,8 +32,7 @@ def pair_window(
     Characters that are cut off are counted in proportion to the tokens of the text they belong to.
     """
     frame = tokenizer.framing
-    beside = len(frame.prefix) + len(frame.middle) + len(frame.pair_suffix)
-    room = max(min(tokenizer.max_length, max_length or tokenizer.max_length) - beside, 2)
+    room = max(min(tokenizer.max_length, max_length or tokenizer.max_length) - frame.paired, 2)
     kept_first, kept_second = kept_lengths(len(first), len(second), room)
     end = (*second[:kept_second], *frame.pair_suffix)
     ids = (*frame.prefix, *first[:kept_first], *frame.middle, *end) or (tokenizer.unknown_id,)

@@ -34,8 +34,7 @@ def chunks(items: Iterable[T], size: int = CHUNK) -> Iterator[list[T]]:
 
 def text_room(tokenizer: Tokenizer, max_length: int | None) -> int:
     """Tokens of one text that fit a window beside its special tokens, at least 1."""
-    beside = len(tokenizer.framing.prefix) + len(tokenizer.framing.suffix)
-    return max(min(tokenizer.max_length, max_length or tokenizer.max_length) - beside, 1)
+    return max(min(tokenizer.max_length, max_length or tokenizer.max_length) - tokenizer.framing.alone, 1)
 
 
 def window_borders(tokens: int, *, room: int, stride: int) -> list[tuple[int, int]]:

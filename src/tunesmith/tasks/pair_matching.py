@@ -174,7 +174,7 @@ class PairMatching(Task):
             return None
         if self.score_range is not None:
             low, high = self.score_range
-            return np.array([(_score(example) - low) / (high - low)], np.float32)
+            return np.array([(score_of(example) - low) / (high - low)], np.float32)
         name = one_label(example)
         if name not in index:
             raise unknown_label(example, name)
@@ -193,8 +193,12 @@ def _paired(example: Example) -> Example:
     )
 
 
-def _score(example: Example) -> float:
-    """The finite score that an example with gold carries."""
+def score_of(example: Example) -> float:
+    """The finite score that an example with gold carries.
+
+    Raises:
+        DataError: at its line, where it carries something else.
+    """
     if isinstance(example.gold, float | int) and math.isfinite(example.gold):
         return float(example.gold)
     raise unusable(
@@ -206,7 +210,7 @@ def _score(example: Example) -> float:
 
 
 def _range(examples: Iterator[Example], *, given: list[float] | None) -> list[float]:
-    scores = [_score(example) for example in examples if example.gold is not None]
+    scores = [score_of(example) for example in examples if example.gold is not None]
     if given is not None:
         return given
     low, high = min(scores), max(scores)

@@ -105,7 +105,7 @@ class TextClassification(Task):
             DataError: at the line of an example whose label the task does not know.
         """
         index = {label: number for number, label in enumerate(self.label_names)}
-        framing, room = tokenizer.framing, text_room(tokenizer, self.max_length)
+        room = text_room(tokenizer, self.max_length)
         encodings: list[Encoding] = []
         for part in chunks(enumerate(examples)):
             texts = tokenizer.texts([example.text for _, example in part])
@@ -113,7 +113,7 @@ class TextClassification(Task):
                 targets = self._targets(_single(example), index)
                 borders = window_borders(len(ids), room=room, stride=self.stride)
                 for first, last in borders:
-                    row = (*framing.prefix, *ids[first:last], *framing.suffix) or (tokenizer.unknown_id,)
+                    row = tokenizer.framed(ids[first:last])
                     encodings.append(window(number, row, targets=targets, weight=example.weight / len(borders)))
         return encodings
 

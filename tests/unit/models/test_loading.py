@@ -200,9 +200,8 @@ def test_sizes_that_no_encoder_has_are_refused(key: str, value: int) -> None:
         build_backbone({"model_type": "bert", "hidden_size": 16, key: value})
 
 
-@pytest.mark.parametrize("kind", ["albert", "bert"])
 @pytest.mark.parametrize("key", ["_attn_implementation", "_attn_implementation_internal", "auto_map", "kernel_config"])
-def test_a_configuration_that_names_code_is_refused_before_anything_is_built(kind: str, key: str) -> None:
+def test_a_configuration_that_names_code_is_refused_before_transformers_sees_it(key: str) -> None:
     with pytest.raises(ModelFileError, match="can make a loader run code") as caught:
-        build_backbone({"model_type": kind, key: "stranger/kernel"})
+        build_backbone({"model_type": "albert", key: "stranger/kernel"})
     assert caught.value.place is not None and caught.value.place.key == key
