@@ -107,18 +107,21 @@ M = TypeVar("M", bound=BaseModel)
 
 
 def validated(model: type[M], fields: Mapping[str, Any], *, key: str) -> M:
-    """`model(**fields)`, with the first mistake as a `ConfigError` at its dotted key."""
+    """`model(**fields)`, with the first mistake as a `ConfigError` at its dotted key.
+
+    A key that is unknown comes before one that is missing: the one is mostly the other, misspelt.
+    """
     try:
         return model.model_validate(dict(fields))
     except ValidationError as error:
-        first = error.errors()[0]
+        first = min(error.errors(), key=lambda fault: fault["type"] != "extra_forbidden")
         path = ".".join(str(part) for part in (key, *first["loc"]) if part != "")
-        fix = ""
+        fix = f"write {path} = ..." if first["type"] == "missing" else ""
         if first["type"] == "extra_forbidden":
             known = _fields_at(model, first["loc"][:-1])
             near = difflib.get_close_matches(str(first["loc"][-1]), known, n=1)
             fix = (f"did you mean {near[0]!r}? " if near else "") + f"Known here: {', '.join(sorted(known))}."
-        message = {"extra_forbidden": "unknown key"}.get(first["type"], first["msg"])
+        message = {"extra_forbidden": "unknown key", "missing": "this key is required"}.get(first["type"], first["msg"])
         raise ConfigError(message, code="TS-CONF-003", place=Place(key=path), fix=fix) from None
 
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from tunesmith.core.errors import ConfigError, Place
 from tunesmith.core.example import Example
 from tunesmith.core.model import Backbone
 from tunesmith.core.rooms import TASKS
@@ -14,6 +15,7 @@ from tunesmith.prepare.audit import AuditReport, audit, mostly_chinese
 from tunesmith.prepare.certificate import Certificate, certify
 from tunesmith.run.config import RunConfig
 from tunesmith.run.data import RunData, load
+from tunesmith.tasks.pair_matching import PairMatching
 from tunesmith.tasks.token_classification import TokenClassification
 
 ENGLISH = ("starter:english",)
@@ -41,6 +43,7 @@ def prepared(config: RunConfig, *, rejects: Path | None = None, check: bool = Tr
     """Read, bind and check. With `check=False` a certificate above the allowed loss is a finding, not a refusal.
 
     Raises:
+        ConfigError: silver pairs for a task that does not score pairs.
         DataError: bad rows, labels that do not fit, or more entities lost between labels and tokens than allowed.
         ModelFileError, MissingInputError, MissingExtraError: a backbone that cannot be used.
     """
@@ -48,6 +51,13 @@ def prepared(config: RunConfig, *, rejects: Path | None = None, check: bool = Tr
     data = load(config, rejects=rejects)
     task = config.task or TASKS.make(data.finding.task, key="task")
     task = task.bound(data.train)
+    if config.silver and not (isinstance(task, PairMatching) and task.score_range):
+        raise ConfigError(
+            "only pairs with scores can have silver pairs",
+            code="TS-RUN-012",
+            place=Place(key="silver"),
+            fix="leave it out for this task.",
+        )
     for examples in (data.dev, data.test):
         task.bound(examples)  # a label that training lacks is refused now, not after an hour of training
     backbone = load_backbone(checkpoint, dropout=config.train.dropout)

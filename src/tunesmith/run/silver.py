@@ -21,7 +21,7 @@ from safetensors.torch import load_file
 from scipy.stats import spearmanr
 
 from tunesmith.core.batch import Encoding
-from tunesmith.core.errors import ConfigError, DataError, ModelFileError, Place
+from tunesmith.core.errors import DataError, ModelFileError, Place
 from tunesmith.core.example import Example, Source
 from tunesmith.core.model import Model
 from tunesmith.core.seed import derived
@@ -50,18 +50,13 @@ class Silver:
 def silver_pairs(ready: Prepared, count: int) -> Silver:
     """The pairs of the training rows and `count` new ones of their texts, or fewer where there are not so many.
 
+    The task scores pairs: `prepared` lets no other have a `[silver]` section.
+
     Raises:
-        ConfigError: the task does not score pairs.
         DataError: the backbone's similarity does not follow the training scores.
     """
     task = ready.task
-    if not isinstance(task, PairMatching) or task.score_range is None:
-        raise ConfigError(
-            "only pairs with scores can have silver pairs",
-            code="TS-RUN-012",
-            place=Place(key="silver"),
-            fix="leave it out for this task.",
-        )
+    assert isinstance(task, PairMatching) and task.score_range is not None
     given = [example for example in ready.data.train if example.gold is not None]
     rows = _drawn(given, seed=derived(ready.config.seed, "silver rows"))
     texts = sorted({text for example in rows for text in (example.text, example.pair or "")})

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tunesmith.core.errors import ConfigError, DataError, ModelFileError
+from tunesmith.core.errors import ConfigError, DataError, ModelFileError, Place
 from tunesmith.run.config import RunConfig, parsed
 from tunesmith.run.events import Finished, Interrupted
 from tunesmith.run.folder import RunFolder, opened
@@ -104,7 +104,17 @@ def test_what_has_no_scores_has_no_silver_pairs(tmp_path: Path) -> None:
     classes = config(tmp_path, silver=4, task={"kind": "text_classification"})
     (tmp_path / "pairs.jsonl").write_text("\n".join(map(json.dumps, rows)))
     with pytest.raises(ConfigError, match="only pairs with scores"):
-        silver_pairs(prepared(classes), 4)
+        prepared(classes)
+
+
+def test_a_misspelt_key_is_named_before_the_one_that_is_then_missing(tmp_path: Path) -> None:
+    table = {"data": {"train": "pairs.jsonl"}, "silver": {"pair": 10}}
+    with pytest.raises(ConfigError, match="unknown key") as caught:
+        parsed(table, folder=tmp_path)
+    assert caught.value.place == Place(key="silver.pair") and "did you mean 'pairs'?" in caught.value.fix
+    with pytest.raises(ConfigError, match="required") as caught:
+        parsed(table | {"silver": {}}, folder=tmp_path)
+    assert "silver.pairs" in caught.value.fix
 
 
 def test_a_backbone_that_sees_another_likeness_is_refused(tmp_path: Path) -> None:
