@@ -83,7 +83,12 @@ def _open(path: Path) -> int:
     except FileNotFoundError:
         raise _refusal(path, "is missing", "TS-BUNDLE-003") from None
     except PermissionError as error:
-        raise StorageError(f"cannot be read: {error.strerror}", code="TS-BUNDLE-008", place=_at(path)) from None
+        raise StorageError(
+            f"cannot be read: {error.strerror}",
+            code="TS-BUNDLE-008",
+            place=_at(path),
+            fix="let this account read the bundle and all that lies in it (`chmod -R u+rX`).",
+        ) from None
     except OSError:
         raise _refusal(path, "is a link or cannot be opened", "TS-BUNDLE-005") from None
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):

@@ -85,6 +85,5 @@ def failed(error: TunesmithError, *, as_json: bool) -> int:
         return error.exit_code
     place = f"{plain(error.place)}: " if error.place and str(error.place) else ""
     err.print(f"[red]error[/] {place}{plain(error.message)} [dim]\\[{error.code}][/]", highlight=False)
-    if error.fix:
-        err.print(f"[green]fix[/]   {plain(error.fix)}", highlight=False)
+    err.print(f"[green]fix[/]   {plain(error.fix)}", highlight=False)
     return error.exit_code

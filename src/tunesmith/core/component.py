@@ -12,11 +12,13 @@ import importlib.util
 import inspect
 import pkgutil
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
 
 from tunesmith.core.errors import ConfigError, Place
 
@@ -116,19 +118,28 @@ def validated(model: type[M], fields: Mapping[str, Any], *, key: str) -> M:
     except ValidationError as error:
         first = min(error.errors(), key=lambda fault: fault["type"] != "extra_forbidden")
         path = ".".join(str(part) for part in (key, *first["loc"]) if part != "")
-        fix = f"write {path} = ..." if first["type"] == "missing" else ""
-        if first["type"] == "extra_forbidden":
-            known = _fields_at(model, first["loc"][:-1])
-            near = difflib.get_close_matches(str(first["loc"][-1]), known, n=1)
-            fix = (f"did you mean {near[0]!r}? " if near else "") + f"Known here: {', '.join(sorted(known))}."
         message = {"extra_forbidden": "unknown key", "missing": "this key is required"}.get(first["type"], first["msg"])
-        raise ConfigError(message, code="TS-CONF-003", place=Place(key=path), fix=fix) from None
+        place = Place(key=path)
+        raise ConfigError(message, code="TS-CONF-003", place=place, fix=_remedy(model, first, path)) from None
 
 
-def _fields_at(model: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:
+def _remedy(model: type[BaseModel], fault: ErrorDetails, path: str) -> str:
+    """The nearest key for an unknown one; for a value that does not do, what the key means."""
+    if fault["type"] == "missing":
+        return f"write {path} = ..."
+    *above, name = fault["loc"] or ("",)
+    known = _fields_at(model, above)
+    if fault["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(str(name), known, n=1)
+        return (f"did you mean {near[0]!r}? " if near else "") + f"Known here: {', '.join(sorted(known))}."
+    meaning = known[str(name)].description if str(name) in known else None
+    return f"the key means: {meaning}" if meaning else "correct the value."
+
+
+def _fields_at(model: type[BaseModel], path: Sequence[int | str]) -> dict[str, FieldInfo]:
     for part in path:
         annotation = model.model_fields[str(part)].annotation if str(part) in model.model_fields else None
         if not (inspect.isclass(annotation) and issubclass(annotation, BaseModel)):
-            return []
+            return {}
         model = annotation
-    return list(model.model_fields)
+    return model.model_fields

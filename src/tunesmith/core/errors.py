@@ -37,7 +37,7 @@ class TunesmithError(Exception):
 
     exit_code: ClassVar[int] = 70
 
-    def __init__(self, message: str, *, code: str, place: Place | None = None, fix: str = "") -> None:
+    def __init__(self, message: str, *, code: str, fix: str, place: Place | None = None) -> None:
         super().__init__(message)
         self.message = message
         self.code = code
@@ -50,8 +50,7 @@ class TunesmithError(Exception):
     def __str__(self) -> str:
         """One line: place, message, remedy, code."""
         where = f"{self.place}: " if self.place and str(self.place) else ""
-        fix = f" Fix: {self.fix}" if self.fix else ""
-        return f"{where}{self.message}{fix} [{self.code}]"
+        return f"{where}{self.message} Fix: {self.fix} [{self.code}]"
 
     def as_record(self) -> dict[str, object]:
         """The same facts as an object, for `--json`."""

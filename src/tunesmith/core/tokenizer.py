@@ -67,7 +67,11 @@ class Tokenizer:
             self._fast = FastTokenizer.from_str(self.serialized.decode("utf-8"))
         except Exception as error:  # the library raises bare Exception for any damage
             raise ModelFileError(
-                f"not a readable tokenizer: {error}", code="TS-MODEL-011", place=Place(file=str(file))
+                f"not a readable tokenizer: {error}",
+                code="TS-MODEL-011",
+                place=Place(file=str(file)),
+                fix="copy or download it again, or save it anew with AutoTokenizer.from_pretrained(...)"
+                ".save_pretrained(folder).",
             ) from None
         self._fast.no_padding()
         self._fast.no_truncation()
@@ -132,7 +136,11 @@ def _framing(fast: FastTokenizer) -> Framing:
     """Read the frame off two probes, so that no template has to be parsed."""
     probe = next((text for text in ("a", "A", "1", "的") if fast.encode(text, add_special_tokens=False).ids), None)
     if probe is None:
-        raise ModelFileError("the tokenizer knows no token for the letter 'a'", code="TS-MODEL-012")
+        raise ModelFileError(
+            "the tokenizer knows no token for the letter 'a'",
+            code="TS-MODEL-012",
+            fix="take the tokenizer.json that the model was trained with.",
+        )
     bare = fast.encode(probe, add_special_tokens=False).ids
     single = fast.encode(probe)
     pair = fast.encode(probe, probe)

@@ -132,9 +132,9 @@ def _checked_config(file: Path) -> dict[str, Any]:
     try:
         config = parse(file.read_bytes())
     except JsonFault as fault:
-        raise ModelFileError(fault.message, code="TS-METHOD-012", place=Place(file=str(file))) from None
+        raise _unusable(fault.message, file) from None
     if not isinstance(config, dict):
-        raise ModelFileError("not an object", code="TS-METHOD-012", place=Place(file=str(file)))
+        raise _unusable("not an object", file)
     for key, meant in _PLAIN.items():
         if config.get(key, meant[0]) not in meant:
             raise ModelFileError(
@@ -146,8 +146,17 @@ def _checked_config(file: Path) -> dict[str, Any]:
     for key in ("r", "lora_alpha"):
         value = config.get(key)
         if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
-            raise ModelFileError("not a number above 0", code="TS-METHOD-012", place=Place(file=str(file), key=key))
+            raise _unusable("not a number above 0", file, key)
     return config
+
+
+def _unusable(message: str, file: Path, key: str | None = None) -> ModelFileError:
+    return ModelFileError(
+        message,
+        code="TS-METHOD-012",
+        place=Place(file=str(file), key=key),
+        fix="save the adapter again with peft's save_pretrained, or copy the whole folder again.",
+    )
 
 
 def _sorted_out(

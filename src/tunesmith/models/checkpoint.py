@@ -111,7 +111,10 @@ def weight_files(folder: Path) -> tuple[Path, ...]:
         wrong = [shard for shard in names if not re.fullmatch(r"[\w.-]+\.safetensors", shard)]
         if not names or wrong:
             raise ModelFileError(
-                f"the index names no usable shard {wrong[:1]}", code="TS-MODEL-004", place=Place(file=str(index))
+                f"{wrong[0]!r} is no name of a shard" if wrong else "the index names no shard",
+                code="TS-MODEL-004",
+                place=Place(file=str(index)),
+                fix="copy or download the model again; shards lie beside the index and end in .safetensors.",
             )
         if absent := [shard for shard in names if not (folder / shard).is_file()]:
             raise ModelFileError(

@@ -30,14 +30,19 @@ def read_json(file: Path) -> dict[str, Any]:
             fix="a checkpoint needs it: save_pretrained writes it.",
         )
     if file.stat().st_size > MAX_BYTES:
-        raise ModelFileError(f"the file is larger than {MAX_BYTES} bytes", code="TS-MODEL-005", place=place)
+        raise _unusable(f"the file is larger than {MAX_BYTES} bytes", place)
     try:
         value = parse(file.read_bytes())
     except JsonFault as fault:
-        raise ModelFileError(fault.message, code="TS-MODEL-005", place=place) from None
+        raise _unusable(fault.message, place) from None
     if not isinstance(value, dict):
-        raise ModelFileError("not a JSON object", code="TS-MODEL-005", place=place)
+        raise _unusable("not a JSON object", place)
     return value
+
+
+def _unusable(message: str, place: Place) -> ModelFileError:
+    fix = "copy or download the file again, or save the model anew with save_pretrained."
+    return ModelFileError(message, code="TS-MODEL-005", place=place, fix=fix)
 
 
 def read_config(file: Path) -> dict[str, Any]:

@@ -26,16 +26,12 @@ def read_tensors(files: Sequence[Path]) -> dict[str, Tensor]:
         try:
             found = load_file(file)
         except (SafetensorError, OSError, ValueError) as error:
-            raise ModelFileError(
-                f"damaged weights: {error}", code="TS-MODEL-022", place=Place(file=str(file))
-            ) from None
+            raise _unusable(f"damaged weights: {error}", file) from None
         if twice := tensors.keys() & found.keys():
-            raise ModelFileError(
-                f"the tensor {min(twice)} stands in two files", code="TS-MODEL-022", place=Place(file=str(file))
-            )
+            raise _unusable(f"the tensor {min(twice)} stands in two files", file)
         tensors |= {name: _owned(tensor) for name, tensor in found.items()}
     if len(tensors) > MAX_TENSORS:
-        raise ModelFileError(f"more than {MAX_TENSORS} tensors", code="TS-MODEL-022", place=Place(file=str(files[0])))
+        raise _unusable(f"more than {MAX_TENSORS} tensors", files[0])
     return tensors
 
 
@@ -48,4 +44,13 @@ def _check_header(file: Path) -> None:
     with file.open("rb") as stream:
         size = int.from_bytes(stream.read(8), "little")
     if size > MAX_HEADER:
-        raise ModelFileError(f"its header claims {size} bytes", code="TS-MODEL-022", place=Place(file=str(file)))
+        raise _unusable(f"damaged weights: the header claims {size} bytes", file)
+
+
+def _unusable(message: str, file: Path) -> ModelFileError:
+    return ModelFileError(
+        message,
+        code="TS-MODEL-022",
+        place=Place(file=str(file)),
+        fix="copy or download the file again, or save the model anew with save_pretrained.",
+    )

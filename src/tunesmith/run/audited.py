@@ -29,5 +29,5 @@ def config_of(source: Path, *, data: Path | None = None, overrides: Sequence[str
     try:
         return parsed(table, folder=(data or Path()).resolve())
     except ConfigError as error:
-        error.fix = f"{error.fix} (set with --set)".strip()
+        error.fix = f"{error.fix} (set with --set)"
         raise

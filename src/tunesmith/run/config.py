@@ -3,6 +3,7 @@
 Precedence is file, then `--set`. Environment variables never change a run.
 """
 
+import json
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -136,7 +137,12 @@ def parsed(table: Mapping[str, Any], *, folder: Path) -> RunConfig:
         )
     tables = table.get("regularizers", [])
     if not isinstance(tables, list):
-        raise ConfigError("must be an array of tables", code="TS-CONF-004", place=Place(key="regularizers"))
+        raise ConfigError(
+            "must be an array of tables",
+            code="TS-CONF-004",
+            place=Place(key="regularizers"),
+            fix="write [[regularizers]] above each.",
+        )
     return RunConfig(
         data=validated(DataSettings, {**data, "options": options}, key="data"),
         silver=validated(SilverSettings, _section(table, "silver"), key="silver")
@@ -174,7 +180,12 @@ def read_table(file: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(file.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"not TOML: {error}", code="TS-CONF-005", place=Place(file=str(file))) from None
+        raise ConfigError(
+            f"not TOML: {error}",
+            code="TS-CONF-005",
+            place=Place(file=str(file)),
+            fix="mend it there; texts stand in quotes, and `tunesmith init DATA` writes a whole one to look at.",
+        ) from None
 
 
 def overridden(table: Mapping[str, Any], assignments: Sequence[str]) -> dict[str, Any]:
@@ -267,5 +278,10 @@ V = TypeVar("V", int, str)
 def _typed(table: Mapping[str, Any], key: str, kind: type[V], default: V) -> V:
     value = table.get(key, default)
     if not isinstance(value, kind) or isinstance(value, bool):
-        raise ConfigError(f"must be of type {kind.__name__}", code="TS-CONF-004", place=Place(key=key))
+        raise ConfigError(
+            f"must be of type {kind.__name__}",
+            code="TS-CONF-004",
+            place=Place(key=key),
+            fix=f"write for instance {key} = {json.dumps(default)}.",
+        )
     return value

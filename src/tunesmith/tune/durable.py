@@ -165,13 +165,14 @@ def _clear(path: Path) -> None:
 
 def _storage_error(error: OSError, target: Path, needed: int) -> StorageError:
     full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-    with contextlib.suppress(OSError):
-        free = f"{shutil.disk_usage(target.parent).free:,} bytes are left"
-        reason = f"the disk is full: {needed:,} bytes are needed, {free}" if full else f"cannot write: {error.strerror}"
-        return StorageError(
-            reason,
-            code="TS-CKPT-010",
-            place=Place(file=str(target)),
-            fix="free some space, then go on with --resume; the states saved before are whole.",
-        )
-    return StorageError(f"cannot write: {error.strerror}", code="TS-CKPT-010", place=Place(file=str(target)))
+    reason, cure = f"cannot write: {error.strerror}", "let this account write there"
+    if full:
+        reason, cure = f"the disk is full: {needed:,} bytes are needed", "free some space"
+        with contextlib.suppress(OSError):
+            reason += f", {shutil.disk_usage(target.parent).free:,} bytes are left"
+    return StorageError(
+        reason,
+        code="TS-CKPT-010",
+        place=Place(file=str(target)),
+        fix=f"{cure}, then go on with --resume; the states saved before are whole.",
+    )

@@ -38,7 +38,12 @@ class Training:
                 fix="give one, or fill in the method's default.",
             )
         if not data.encodings:
-            raise ConfigError("there is nothing to learn from", code="TS-TUNE-005", place=Place(key="data.train"))
+            raise ConfigError(
+                "there is nothing to learn from",
+                code="TS-TUNE-005",
+                place=Place(key="data.train"),
+                fix="name a file that holds rows.",
+            )
         self.objective = objective
         self.data = data
         self.settings = settings

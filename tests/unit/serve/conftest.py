@@ -12,13 +12,24 @@ from tunesmith.serve.service import State
 from tunesmith.serve.settings import ServeSettings
 
 
+class Told(io.StringIO):
+    """The log of a service. A line is written after its answer has gone out, so whoever reads it waits for it."""
+
+    def until(self, words: str) -> str:
+        """The log once `words` stand in it, or after ten seconds without them."""
+        end = time.monotonic() + 10
+        while words not in self.getvalue() and time.monotonic() < end:
+            time.sleep(0.01)
+        return self.getvalue()
+
+
 @pytest.fixture
 def running(tiny_bundles):
     """`running(kind="label", **settings)`: a ready service, a client and its log."""
     made = []
 
     def make(kind="label", *, keys=(), ready=True, folder=None, **settings):
-        log = io.StringIO()
+        log = Told()
         limits = ServeSettings(**({"port": 0, "drain_seconds": 0.0} | settings))
         service = Running(folder or tiny_bundles(kind), limits, keys=keys, log=log)
         client = httpx.Client(base_url=service.url, timeout=30)

@@ -26,7 +26,7 @@ class Model:
         self.batches.append([example.text for example in examples])
         for example in examples:
             if example.text.startswith("bad"):
-                raise DataError("cannot be read", code="X")
+                raise DataError("cannot be read", code="X", fix="write it anew.")
             if example.text.startswith("bug"):
                 raise ZeroDivisionError
         return [Prediction(id=e.id, text=e.text, predicted=e.text) for e in examples], [len(e.text) for e in examples]

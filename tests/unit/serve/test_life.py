@@ -68,16 +68,13 @@ def test_a_client_that_leaves_takes_its_request_out_of_the_queue(running):
     with pytest.raises(httpx.ReadTimeout):
         httpx.post(f"{service.url}/v1/predict", json={"text": "gone"}, timeout=0.2)
     first.join(10)
-    until = time.monotonic() + 5
-    while '"code": 499' not in log.getvalue() and time.monotonic() < until:
-        time.sleep(0.02)
-    assert '"code": 499' in log.getvalue()
+    assert '"code": 499' in log.until('"code": 499')
     assert 'tunesmith_rejected_total{reason="gone"} 1.0' in client.get("/metrics").text
 
 
 def test_stopping_finishes_what_was_begun(running):
-    service, client, _ = running(drain_seconds=0.4)
-    begun = slowed(service, 0.8)
+    service, client, _ = running(drain_seconds=2.0)
+    begun = slowed(service, 2.5)
     results = []
     asking = threading.Thread(target=lambda: results.append(client.post("/v1/predict", json={"text": "good"})))
     asking.start()
@@ -108,7 +105,7 @@ def test_a_damaged_bundle_is_never_served(running, tiny_bundles, tmp_path):
     service, _, log = running(folder=folder, ready=False)
     with pytest.raises(ModelFileError, match=r"model\.safetensors was changed"):
         service.wait()
-    assert "refused" in log.getvalue()
+    assert "refused" in log.until("refused")
     with pytest.raises(MissingInputError):
         Running(tmp_path, ServeSettings(port=0), log=None)
 

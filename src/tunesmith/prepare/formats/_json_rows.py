@@ -20,7 +20,6 @@ def parsed(text: str) -> Any:  # noqa: ANN401 - what JSON holds
 
 
 def _located(text: str, fault: JsonFault) -> RowFault:
-    code = "TS-DATA-019" if fault.syntax else "TS-DATA-020"
     message, offset = fault.message, 0
     if message.startswith("not JSON"):
         try:
@@ -32,7 +31,12 @@ def _located(text: str, fault: JsonFault) -> RowFault:
     elif message.endswith("is not JSON"):
         offset = text.find(message.split()[0])
     fix = "repair the JSON (one object a line, keys once, no NaN or Infinity, at most 64 levels)"
-    return RowFault(message, code=code, fix=f"{fix}, {SKIP}.", offset=max(offset, 0))
+    return RowFault(
+        message,
+        code="TS-DATA-019" if fault.syntax else "TS-DATA-020",
+        fix=f"{fix}, {SKIP}.",
+        offset=max(offset, 0),
+    )
 
 
 def _repeated(text: str) -> str | None:
