@@ -22,6 +22,9 @@ from tunesmith.models.ragged import Chunk, Plan, to_chunks, to_rows
 CROSSOVER = 512
 """Tokens above which scaled_dot_product_attention takes over on a CPU: with dropout its only kernel there is slower
 than ours at every length measured (64 to 512), and so is its bf16 backward; beyond, memory decides."""
+LOWEST_BF16 = 32
+"""Tokens of a chunk up to which a CPU multiplies in fp32 although the model computes in bf16: so small products cost
+more to set up in bf16 than they save (half the time at 8 tokens, 0.6 of it at 24, more from 48 on)."""
 CROSSOVER_PLAIN_FP32 = 96
 """The same in fp32 without dropout, where torch's flash kernel is good: even at 64 tokens, 1.3 times ours at 256."""
 
@@ -76,19 +79,26 @@ def attend(qkv: Tensor, plan: Plan, *, heads: int, dropout: float) -> Tensor:
 def _chunk(qkv: Tensor, chunk: Chunk, dropout: float) -> Tensor:
     """[b, L, 3, H, d] to [b * L, D]."""
     windows, longest, _, heads, size = qkv.shape
+    dtype = qkv.dtype
     qkv = qkv.permute(2, 0, 3, 1, 4)
     threshold = byte_threshold(dropout, qkv.device)
-    plain = qkv.dtype == torch.float32 and not dropout
+    plain = dtype == torch.float32 and not dropout
     limit = CROSSOVER_PLAIN_FP32 if plain else CROSSOVER
     if qkv.device.type == "cpu" and longest <= limit and (threshold or not dropout):
-        bias = None if chunk.real is None else _bias(chunk.real, heads, qkv.dtype)
-        flat = qkv.reshape(3, windows * heads, longest, size)
+        inner = torch.float32 if dtype == torch.bfloat16 and longest <= LOWEST_BF16 else dtype
+        bias = None if chunk.real is None else _bias(chunk.real, heads, inner)
+        flat = _laid_out(qkv, inner).view(3, windows * heads, longest, size)
         mixed: Tensor = _Short.apply(flat, bias, threshold)  # type: ignore[no-untyped-call]  # torch leaves it untyped
         mixed = mixed.view(windows, heads, longest, size)
     else:
         mask = None if chunk.real is None else chunk.real[:, None, None, :]
         mixed = F.scaled_dot_product_attention(qkv[0], qkv[1], qkv[2], attn_mask=mask, dropout_p=dropout)
-    return mixed.transpose(1, 2).reshape(windows * longest, heads * size)
+    return _laid_out(mixed.transpose(1, 2), dtype).view(windows * longest, heads * size)
+
+
+def _laid_out(x: Tensor, dtype: torch.dtype) -> Tensor:
+    """Contiguous and of a type, in one pass over the memory."""
+    return x.contiguous() if x.dtype == dtype else x.to(dtype, memory_format=torch.contiguous_format)
 
 
 def _bias(real: Tensor, heads: int, dtype: torch.dtype) -> Tensor:

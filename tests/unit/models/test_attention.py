@@ -61,7 +61,9 @@ def test_a_window_does_not_see_its_company() -> None:
         torch.testing.assert_close(alone, expected, atol=1e-6, rtol=1e-5)
 
 
-def test_bfloat16_stays_bfloat16_and_close() -> None:
+@pytest.mark.parametrize("lowest", [0, 1000])
+def test_bfloat16_stays_bfloat16_and_close(lowest: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attention, "LOWEST_BF16", lowest)
     torch.manual_seed(0)
     qkv = torch.randn(sum(LENGTHS), 24, requires_grad=True)
     half = qkv.detach().bfloat16().requires_grad_()

@@ -36,6 +36,14 @@ def test_probabilities_that_a_byte_cannot_hold_fall_back_to_torch(probability: f
     assert float((dropout(torch.ones(10_000), probability) == 0).float().mean()) == pytest.approx(probability, abs=1e-3)
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32, torch.float64])
+def test_a_mask_is_ones_and_zeros_and_keeps_the_type_of_what_it_multiplies(dtype: torch.dtype) -> None:
+    x = torch.randn(7, 5, dtype=dtype)
+    mask = draw_mask(x, 128)
+    assert mask.dtype == torch.uint8 and set(mask.unique().tolist()) == {0, 1}
+    assert torch.equal(x * mask, torch.where(mask.bool(), x, torch.zeros_like(x)))
+
+
 def test_nothing_happens_in_evaluation_mode() -> None:
     x = torch.randn(5)
     assert Dropout(0.5).eval()(x) is x
