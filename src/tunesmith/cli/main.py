@@ -9,7 +9,8 @@ import typer
 
 from tunesmith.cli import audit, config, evaluate, init, predict, report, serve, train, verify
 from tunesmith.cli.output import err, failed, plain, printable, silence
-from tunesmith.core.errors import TunesmithError
+from tunesmith.core.errors import MemoryLimitError, TunesmithError
+from tunesmith.core.memory import ran_out
 
 QUIET = {
     "HF_HUB_DISABLE_TELEMETRY": "1",
@@ -80,8 +81,19 @@ def _run() -> int:
         # The reader of our output left: not an error, and nothing more may be written to it.
         silence(sys.stdout)
     except Exception as error:
+        if ran_out(error):
+            return failed(_memory_error(error), as_json="--json" in sys.argv)
         return _bug(error)
     return code
+
+
+def _memory_error(error: Exception) -> MemoryLimitError:
+    said = str(error).partition("\n")[0]
+    return MemoryLimitError(
+        f"memory ran out: {said}" if said else "memory ran out",
+        code="TS-CLI-002",
+        fix="free memory, or ask for less at once: fewer rows, a smaller batch or backbone; runs resume with --resume.",
+    )
 
 
 def _called() -> int:

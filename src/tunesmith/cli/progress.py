@@ -10,7 +10,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 
 from tunesmith.cli.output import out
 from tunesmith.run.events import Finished, Interrupted, Noted, Phase, RunEvent
-from tunesmith.tune.events import Evaluated, Started, Stepped, Stopped
+from tunesmith.tune.events import Evaluated, Halved, Started, Stepped, Stopped
 
 EVERY_SECONDS = 5.0
 """Between two plain lines of progress."""
@@ -130,6 +130,11 @@ def _told(event: RunEvent) -> str | None:
             return f"  {escape(event.text)}"
         case Started():
             return f"  {_started(event)}"
+        case Halved():
+            cut = (
+                f"batches go through in {event.pieces} pieces of at most {event.windows}; their gradient stays the same"
+            )
+            return f"  [yellow]memory ran out[/] at step {event.step + 1}: {cut}"
         case Evaluated():
             return f"  epoch {event.epoch:.2f}  dev {event.score:.4f}{' [green]best[/]' if event.best else ''}"
         case Stopped():

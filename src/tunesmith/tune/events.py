@@ -55,6 +55,21 @@ class Stepped:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Halved:
+    """Memory ran out before an update was made: from here on a batch goes through the model in smaller pieces.
+
+    The gradient stays that of the whole batch.
+    """
+
+    step: int
+    """Updates so far"""
+    pieces: int
+    """Pieces of every batch from here on"""
+    windows: int
+    """Windows of the largest piece"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluated:
     """The model was scored."""
 
@@ -93,4 +108,4 @@ class Stopped:
     """Time in steps, over all sessions of the run"""
 
 
-TuneEvent = Started | Stepped | Evaluated | Saved | Stopped
+TuneEvent = Started | Stepped | Halved | Evaluated | Saved | Stopped

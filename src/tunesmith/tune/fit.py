@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from tunesmith.core.duration import Duration
+from tunesmith.core.memory import ran_out
 from tunesmith.core.model import Model
 from tunesmith.core.regularizer import Regularizer
 from tunesmith.core.task import Task
@@ -44,7 +45,10 @@ def fit(
     With `evaluate` the model ends with the weights of the best score, else with the last ones. Closing the generator
     between two events saves like `keeping.should_stop` does.
 
+    A batch that memory does not hold is cut smaller, which the event `Halved` tells.
+
     Raises:
+        MemoryLimitError: memory does not hold a single window.
         ConfigError: no learning rate, a device or precision that is not there, or a state of another configuration.
         DataError: the state to go on from learnt from other data.
         NumericsError: a loss or gradient is not finite; nothing was updated by that step.
@@ -110,7 +114,20 @@ class _Loop:
                 return
             if self.saver and self.saver.due():
                 yield self.saver.save()
-            yield training.step()
+            yield from self._stepped()
+
+    def _stepped(self) -> Iterator[TuneEvent]:
+        """One update, its batches cut smaller until memory holds them."""
+        while True:
+            try:
+                stepped = self.training.step()
+            except (MemoryError, RuntimeError) as error:
+                if not ran_out(error):
+                    raise
+            else:
+                yield stepped
+                return
+            yield self.training.halve()  # not until the error is gone, whose frames hold the tensors of the pass
 
     def _evaluation_due(self, over: bool) -> bool:
         progress = self.training.progress

@@ -20,6 +20,8 @@ class Progress:
     """Accumulation groups of the running epoch that are done"""
     groups: int = 1
     """Accumulation groups of the running epoch"""
+    pieces: int = 1
+    """Pieces in which a batch goes through the model; more than 1 after memory ran out"""
     seconds: float = 0.0
     """Time in steps, over all sessions"""
     tokens: int = 0

@@ -11,10 +11,11 @@ from tunesmith.core.duration import Duration
 from tunesmith.core.errors import ConfigError, Place
 from tunesmith.core.model import Model
 from tunesmith.tune.data import TrainingData, epoch_groups
-from tunesmith.tune.events import Evaluated, Started, Stepped
+from tunesmith.tune.events import Evaluated, Halved, Started, Stepped
 from tunesmith.tune.form import TrainingForm
 from tunesmith.tune.gradient import Objective, backward, gradient_error
 from tunesmith.tune.optimizers import AdamW, clip_factor, groups_of
+from tunesmith.tune.pieces import cut, doubled
 from tunesmith.tune.precision import Choice
 from tunesmith.tune.progress import Progress
 from tunesmith.tune.schedules import rate_factor
@@ -101,7 +102,7 @@ class Training:
         begin = time.perf_counter()
         progress, optimizer = self.progress, self.optimizer
         self.objective.model.train()
-        group = self._groups[progress.group]
+        group = cut(self._groups[progress.group], progress.pieces)
         batches = [self.data.batch(indices, multiple=self._multiple).to(self.device) for indices in group]
         tokens = sum(self.data.tokens(indices) for indices in group)
         optimizer.discard()
@@ -124,6 +125,20 @@ class Training:
             tokens=tokens,
             seconds=time.perf_counter() - begin,
         )
+
+    def halve(self) -> Halved:
+        """Send batches through the model in twice as many pieces from here on, after `step` ran out of memory.
+
+        Raises:
+            MemoryLimitError: windows go through one by one already.
+        """
+        batches = self._groups[self.progress.group]
+        self.progress.pieces = doubled(batches, self.progress.pieces)
+        self.optimizer.discard()
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+        largest = max(len(piece) for piece in cut(batches, self.progress.pieces))
+        return Halved(step=self.progress.step, pieces=self.progress.pieces, windows=largest)
 
     def take(self, best: Mapping[str, Tensor]) -> None:
         """Put the best weights into the model."""

@@ -1,6 +1,5 @@
 """The loop: what it yields, and that what it learns depends on nothing but the run."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -178,12 +177,3 @@ def test_training_leaves_threads_alone_unless_told(bench: Any, monkeypatch: pyte
     bench.trained(bench.model(), length="1 steps")
     bench.trained(bench.model(), length="1 steps", threads=1)
     assert asked == [1]
-
-
-@pytest.fixture
-def equal_weights() -> Callable[[Any, Any], bool]:
-    def check(one: Any, other: Any) -> bool:
-        pairs = zip(one.named_parameters(), other.named_parameters(), strict=True)
-        return all(n == m and torch.equal(p, q) for (n, p), (m, q) in pairs)
-
-    return check
