@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from tunesmith.tune.precision import Choice
 
@@ -70,6 +71,24 @@ class Halved:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Spiked:
+    """The loss of a batch lies far above what was usual, seen before anything learnt from it."""
+
+    step: int
+    """The update that would have learnt from the batch; where the run went back, the step it went back to"""
+    loss: float
+    usual: float
+    """Mean of the last losses"""
+    examples: tuple[str, ...]
+    """Of the batch that caused it: this one or, where the weights are to blame, the one learnt before"""
+    blame: Literal["batch", "weights"]
+    """The weights are to blame where the batch learnt before has become as bad: that update broke them"""
+    outcome: Literal["learnt", "left_out", "rolled_back", "no_state"]
+    """What became of it: reported only; the batch is passed over; the run went back to a saved state from before it; or
+    it should have, and there is none"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluated:
     """The model was scored."""
 
@@ -108,4 +127,4 @@ class Stopped:
     """Time in steps, over all sessions of the run"""
 
 
-TuneEvent = Started | Stepped | Halved | Evaluated | Saved | Stopped
+TuneEvent = Started | Stepped | Halved | Spiked | Evaluated | Saved | Stopped

@@ -8,7 +8,7 @@ finish if done, save if due. A run that goes on from a saved state begins at the
 leaves nothing out.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -23,9 +23,10 @@ from tunesmith.tune.data import TrainingData as TrainingData  # a caller of `fit
 from tunesmith.tune.events import Evaluated, Stopped, TuneEvent
 from tunesmith.tune.gradient import Objective
 from tunesmith.tune.precision import Choice, choose, choose_device
+from tunesmith.tune.recovery import Recovery
 from tunesmith.tune.saver import Saver, continued
 from tunesmith.tune.settings import TrainSettings
-from tunesmith.tune.training import Training
+from tunesmith.tune.training import Found, Training
 
 Evaluate = Callable[[Model], float]
 
@@ -90,14 +91,16 @@ class _Loop:
         self.evaluate = evaluate
         self.keeping = keeping
         self.saver = Saver(training, keeping) if keeping else None
+        self.recovery = Recovery(training, self.saver)
         self.every = Duration.parse(training.settings.evaluate_every or "1 epoch", key="train.evaluate_every")
         self.reason = "finished"
         self._best: dict[str, Tensor] = {}
 
     def events(self) -> Iterator[TuneEvent]:
         """Steps with their borders until there is a reason to end, which is left in `reason`."""
-        training, progress = self.training, self.training.progress
+        training = self.training
         while True:
+            progress = training.progress  # another one after the run went back
             if self.keeping and self.saver and (wish := self.keeping.should_stop()):
                 self.reason = wish
                 if self.saver.needed:
@@ -117,16 +120,24 @@ class _Loop:
             yield from self._stepped()
 
     def _stepped(self) -> Iterator[TuneEvent]:
-        """One update, its batches cut smaller until memory holds them."""
+        """One update, unless the loss spiked and its batch is left out."""
+        found = yield from self._gradient()
+        if spiked := self.recovery.look(found):
+            yield spiked
+            if spiked.outcome == "rolled_back" and self.saver:
+                yield self.saver.save()  # so that a run that is killed now remembers what to leave out
+            if spiked.outcome in ("left_out", "rolled_back"):
+                return
+        yield self.training.update(found)
+
+    def _gradient(self) -> Generator[TuneEvent, None, Found]:
+        """The gradient of the next group, its batches cut smaller until memory holds them."""
         while True:
             try:
-                stepped = self.training.step()
+                return self.training.gradient()
             except (MemoryError, RuntimeError) as error:
                 if not ran_out(error):
                     raise
-            else:
-                yield stepped
-                return
             yield self.training.halve()  # not until the error is gone, whose frames hold the tensors of the pass
 
     def _evaluation_due(self, over: bool) -> bool:
