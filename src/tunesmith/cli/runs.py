@@ -48,11 +48,11 @@ def listing(
     all of them. Nothing is written.
 
     \b
-    running      a process holds its lock
-    finished     report and bundle are there
-    stopped      by a signal, after saving
-    interrupted  ended without saying so: killed, out of memory, an error
-    broken       damaged, or no run: below the table stands why
+    - running: a process holds its lock
+    - finished: report and bundle are there
+    - stopped: by a signal, after saving
+    - interrupted: ended without saying so (killed, out of memory, an error)
+    - broken: damaged, or no run; below the table stands why
     """
     from tunesmith.cli.run_words import strange
     from tunesmith.run.catalogue import catalogue

@@ -71,7 +71,7 @@ def _scores(scores: "ScoreDifference") -> None:
         return
     rows = [
         (test.metric, f"{test.second:.3f}", f"{test.first:.3f}", f"{test.difference:+.3f}",
-         _interval(test.low, test.high), p_in_words(test.p_value).removeprefix("p").removeprefix(" = "))
+         _interval(test.low, test.high), p_in_words(test.p_value).removeprefix("p ").removeprefix("= "))
         for test in scores.tests
     ]  # fmt: skip
     heading = f"{len(scores.rows.first):,} {scores.split} rows"

@@ -61,8 +61,7 @@ def catalogue(folder: Path, *, order: str = "began", task: str | None = None) ->
         MissingInputError: there is no such folder.
         UsageError: an order that there is not.
     """
-    if order not in ORDERS:
-        raise UsageError(f"cannot sort by {order!r}", code="TS-RUN-023", fix=f"choose one of: {', '.join(ORDERS)}.")
+    _require_order(order)
     if not folder.is_dir():
         raise MissingInputError(
             "there is no such folder",
@@ -72,6 +71,11 @@ def catalogue(folder: Path, *, order: str = "began", task: str | None = None) ->
         )
     rows = [row(stored_run(path), _name(path, folder)) for path in _runs(folder, DEPTH)]
     return sorted((one for one in rows if task in (None, one.task)), key=lambda one: _rank(one, order))
+
+
+def _require_order(name: str) -> None:
+    if name not in ORDERS:
+        raise UsageError(f"cannot sort by {name!r}", code="TS-RUN-023", fix=f"choose one of: {', '.join(ORDERS)}.")
 
 
 def row(run: StoredRun, name: str) -> Row:
