@@ -3,9 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from tunesmith.tune.precision import Choice
+if TYPE_CHECKING:  # whoever reads a journal does so without torch
+    from tunesmith.tune.precision import Choice
+
+DONE = ("finished", "patience")
+"""Reasons to stop after which the model is judged."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,7 +21,7 @@ class Started:
     steps: int | None
     """Steps of the whole run; None where its length is a time"""
     steps_per_epoch: int
-    precision: Choice
+    precision: "Choice"
     device: str
     threads: int
     learning_rate: float
