@@ -55,6 +55,7 @@ def _message_in(holder: ast.AST) -> ast.expr | None:
     """The message that stands beside a code."""
     parts = holder.args if isinstance(holder, ast.Call) else holder.elts if isinstance(holder, ast.Tuple) else []
     said = (part for part in parts if (text := _shown(part, None, None)) and not CODE.fullmatch(text))
+    # A helper may take its file first, which is no message: by the convention of this package it is called `path`.
     named = (part for part in parts if isinstance(part, ast.Name | ast.Attribute) and ast.unparse(part) != "path")
     return next(itertools.chain(said, named), None)
 

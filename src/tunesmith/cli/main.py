@@ -92,7 +92,7 @@ def _memory_error(error: Exception) -> MemoryLimitError:
     said = str(error).partition("\n")[0]
     return MemoryLimitError(
         f"memory ran out: {said}" if said else "memory ran out",
-        code="TS-CLI-009",
+        code="TS-CLI-003",
         fix="free memory, or ask for less at once: fewer rows, a smaller batch or backbone; runs resume with --resume.",
     )
 

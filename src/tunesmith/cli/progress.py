@@ -131,10 +131,8 @@ def _told(event: RunEvent) -> str | None:
         case Started():
             return f"  {_started(event)}"
         case Halved():
-            cut = (
-                f"batches go through in {event.pieces} pieces of at most {event.windows}; their gradient stays the same"
-            )
-            return f"  [yellow]memory ran out[/] at step {event.step + 1}: {cut}"
+            cut = f"batches go through in {event.pieces} pieces of at most {event.windows}"
+            return f"  [yellow]memory ran out[/] at step {event.step + 1}: {cut}; their gradient stays the same"
         case Spiked():
             return f"  [yellow]loss spike[/] {escape(_spiked(event))}"
         case Evaluated():
@@ -156,7 +154,8 @@ def _spiked(event: Spiked) -> str:
         "learnt": 'learnt from all the same (train.on_spike = "roll_back" leaves it out)',
         "left_out": "left out",
         "rolled_back": f"back to step {event.step}, and on without it",
-        "no_state": "learnt from all the same: no state from before it is saved",
+        "no_state": "learnt from all the same: no whole state from before it is saved",
+        "too_many": "learnt from all the same: so many batches are left out already that no batch is the cause",
     }[event.outcome]
     cause = "the batch" if event.blame == "batch" else "the update before, from the batch"
     named = ", ".join(event.examples[:most])

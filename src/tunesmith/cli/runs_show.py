@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import typer
+from rich.table import Table
 
 from tunesmith.cli.output import emit, out, plain, table
 from tunesmith.cli.plot import WIDTH, bars, plotted
@@ -66,7 +67,7 @@ def _data(told: "Account") -> Iterator[tuple[object, ...]]:
         yield split, known, words.value(file) if file else "taken from train", words.strange(fingerprint or "")[:12]
 
 
-def _scores(result: "Result") -> Any:  # noqa: ANN401 - what rich prints
+def _scores(result: "Result") -> Table:
     from tunesmith.cli.run_words import strange
 
     rivals = list(dict.fromkeys(rival for split in result.splits.values() for rival in split.baselines))

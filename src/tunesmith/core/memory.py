@@ -1,6 +1,6 @@
-"""Whether an error means that memory ran out. Libraries say it in several ways, and none of them has a type of its own.
+"""Whether an error means that memory ran out: a `MemoryError`, or a `RuntimeError` of a library that says so in words.
 
-Read off the text so that whoever asks need not import torch.
+Read off the words so that whoever asks need not import torch.
 """
 
 _SAID = ("can't allocate memory", "out of memory", "not enough memory", "bad allocation", "std::bad_alloc")
@@ -8,4 +8,5 @@ _SAID = ("can't allocate memory", "out of memory", "not enough memory", "bad all
 
 def ran_out(error: BaseException) -> bool:
     """Whether the machine or the device had no more memory to give."""
-    return isinstance(error, MemoryError) or any(words in str(error).lower() for words in _SAID)
+    said = isinstance(error, RuntimeError) and any(words in str(error).lower() for words in _SAID)
+    return said or isinstance(error, MemoryError)

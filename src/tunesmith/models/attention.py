@@ -24,7 +24,7 @@ CROSSOVER = 512
 than ours at every length measured (64 to 512), and so is its bf16 backward; beyond, memory decides."""
 LOWEST_BF16 = 32
 """Tokens of a chunk up to which a CPU multiplies in fp32 although the model computes in bf16: so small products cost
-more to set up in bf16 than they save (half the time at 8 tokens, 0.6 of it at 24, more from 48 on)."""
+more to set up in bf16 than they save."""
 CROSSOVER_PLAIN_FP32 = 96
 """The same in fp32 without dropout, where torch's flash kernel is good: even at 64 tokens, 1.3 times ours at 256."""
 

@@ -20,8 +20,7 @@ _LOWEST = -(
 def draw_mask(like: Tensor, threshold: int) -> Tensor:
     """Bytes shaped like `like`: 0 with probability threshold / 256, else 1, from the default generator.
 
-    Bytes and not bools: torch compares and multiplies bytes in vector registers, bools one by one, which made a mask
-    three times as dear.
+    Bytes and not bools: torch compares and multiplies bytes in vector registers, bools one by one.
     """
     count = like.numel()
     words = torch.empty((count + 7) // 8, dtype=torch.int64).random_(_LOWEST, None)

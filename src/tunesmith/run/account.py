@@ -66,7 +66,7 @@ def account(run: StoredRun) -> Account:
         run=run,
         row=row(run, str(folder.path)),
         chosen=tuple(_chosen(run)),
-        splits=tuple(_split(run, name) for name in ("train", "dev", "test")) if run.data else (),
+        splits=tuple(_facts(run, name) for name in ("train", "dev", "test")) if run.data else (),
         curves=learning_curves(folder.journal),
         files={name: path for name, path in places.items() if path.exists()},
         commands=tuple(_commands(run)),
@@ -83,10 +83,8 @@ def _chosen(run: StoredRun) -> list[tuple[str, Any, str]]:
     return found
 
 
-def _split(run: StoredRun, name: str) -> tuple[str, int | None, str | None, str | None]:
-    facts = [run.data.get(table) for table in ("counts", "files", "fingerprint")]
-    count, file, fingerprint = (fact.get(name) if isinstance(fact, Mapping) else None for fact in facts)
-    return name, count, file, fingerprint
+def _facts(run: StoredRun, split: str) -> tuple[str, int | None, str | None, str | None]:
+    return split, run.fact("counts", split), run.fact("files", split), run.fact("fingerprint", split)
 
 
 def _commands(run: StoredRun) -> list[tuple[str, str]]:

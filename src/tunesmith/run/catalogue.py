@@ -81,7 +81,7 @@ def _require_order(name: str) -> None:
 def row(run: StoredRun, name: str) -> Row:
     """What a listing says of one run."""
     cost = run.result.cost if run.result else {}
-    seconds, tokens = (sum(one[key] for one in _spent(run)) for key in ("seconds", "tokens"))
+    seconds, tokens = sum(lesson.seconds for lesson in run.lessons), sum(lesson.tokens for lesson in run.lessons)
     return Row(
         name=name,
         state=run.standing.state,
@@ -125,10 +125,6 @@ def _runs(folder: Path, depth: int) -> Iterator[Path]:
 
 def _name(path: Path, folder: Path) -> str:
     return path.resolve().name if path == folder else path.relative_to(folder).as_posix()
-
-
-def _spent(run: StoredRun) -> list[dict[str, float]]:
-    return [{"seconds": lesson.seconds, "tokens": lesson.tokens} for lesson in run.lessons]
 
 
 def _number(value: object) -> float | None:

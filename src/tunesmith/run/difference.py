@@ -1,7 +1,7 @@
 """Two runs side by side: what was different about them, and what came of it."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from tunesmith.run.catalogue import Row, row
@@ -20,10 +20,6 @@ class Unlike:
     a: Any
     b: Any
 
-    def as_record(self) -> dict[str, Any]:
-        """A JSON-ready object."""
-        return {"key": self.key, "a": self.a, "b": self.b}
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SplitRows:
@@ -33,10 +29,6 @@ class SplitRows:
     a: int | None
     b: int | None
     same: bool | None
-
-    def as_record(self) -> dict[str, Any]:
-        """A JSON-ready object."""
-        return {"split": self.split, "a": self.a, "b": self.b, "same": self.same}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,10 +55,10 @@ class Difference:
             "b": self.b.as_record(),
             "scores": scores,
             "config": _records(self.config),
-            "data": [one.as_record() for one in self.data],
+            "data": [asdict(one) for one in self.data],
             "same_backbone": self.same_backbone,
             "environment": _records(self.environment),
-            "cost": [one.as_record() for one in self.cost],
+            "cost": [asdict(one) for one in self.cost],
         }
 
 
@@ -110,22 +102,17 @@ def _unlike(one: Mapping[str, Any], other: Mapping[str, Any]) -> tuple[Unlike, .
 
 
 def _records(unlike: tuple[Unlike, ...] | None) -> list[dict[str, Any]] | None:
-    return None if unlike is None else [one.as_record() for one in unlike]
+    return None if unlike is None else [asdict(one) for one in unlike]
 
 
 def _splits(a: StoredRun, b: StoredRun) -> Iterator[SplitRows]:
     for name in ("train", "dev", "test"):
-        ours, theirs = (_fact(run, "fingerprint", name) for run in (a, b))
-        counts = [_fact(run, "counts", name) for run in (a, b)]
+        ours, theirs = a.fact("fingerprint", name), b.fact("fingerprint", name)
         same = ours == theirs if ours is not None and theirs is not None else None
-        yield SplitRows(split=name, a=counts[0], b=counts[1], same=same)
+        yield SplitRows(split=name, a=a.fact("counts", name), b=b.fact("counts", name), same=same)
 
 
-def _fact(run: StoredRun, table: str, split: str) -> Any:  # noqa: ANN401 - any JSON value
-    found = run.data.get(table)
-    return found.get(split) if isinstance(found, Mapping) else None
-
-
-def _trainable(run: StoredRun) -> Any:  # noqa: ANN401 - any JSON value
+def _trainable(run: StoredRun) -> int | None:
     started = run.newest.started if run.newest else None
-    return started.get("trainable") if started else None
+    found = started.get("trainable") if started else None
+    return found if isinstance(found, int) else None

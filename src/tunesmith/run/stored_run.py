@@ -59,6 +59,11 @@ class StoredRun:
         """The kind of its method."""
         return _kind(self.config, "method")
 
+    def fact(self, table: str, split: str) -> Any:  # noqa: ANN401 - any JSON value
+        """What the record of the data says of a split: `counts`, `files` or `fingerprint`; None where it does not."""
+        found = self.data.get(table)
+        return found.get(split) if isinstance(found, Mapping) else None
+
     @property
     def backbone(self) -> str | None:
         """Its backbone as it was named."""

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:  # whoever reads a journal does so without torch
     from tunesmith.tune.precision import Choice
 
+Blame = Literal["batch", "weights"]
+Outcome = Literal["learnt", "left_out", "rolled_back", "no_state", "too_many"]
 DONE = ("finished", "patience")
 """Reasons to stop after which the model is judged."""
 
@@ -85,11 +87,11 @@ class Spiked:
     """Mean of the last losses"""
     examples: tuple[str, ...]
     """Of the batch that caused it: this one or, where the weights are to blame, the one learnt before"""
-    blame: Literal["batch", "weights"]
+    blame: Blame
     """The weights are to blame where the batch learnt before has become as bad: that update broke them"""
-    outcome: Literal["learnt", "left_out", "rolled_back", "no_state"]
-    """What became of it: reported only; the batch is passed over; the run went back to a saved state from before it; or
-    it should have, and there is none"""
+    outcome: Outcome
+    """What became of it: reported only; the batch is passed over; the run went back to a saved state from before it. Or
+    it was to be undone and was not: no whole state from before it is saved, or too many batches are left out already"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

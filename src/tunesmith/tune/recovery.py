@@ -6,9 +6,8 @@ before broke the weights, which shows in the batch that it learnt from: then the
 """
 
 import statistics
-from typing import Literal
 
-from tunesmith.tune.events import Spiked
+from tunesmith.tune.events import Blame, Outcome, Spiked
 from tunesmith.tune.saver import Saver, continued
 from tunesmith.tune.spikes import WINDOW, is_spike
 from tunesmith.tune.training import Found, Group, Training
@@ -30,33 +29,36 @@ class Recovery:
         if not is_spike(losses, found.loss.loss):
             return None
         usual = statistics.fmean(losses[-WINDOW:])
-        before = training.before()
-        broken = before is not None and is_spike(losses[:-1], training.loss_of(before))
-        cause = before if before is not None and broken else training.upcoming()
+        before, cause = training.before(), training.upcoming()
+        blame: Blame = "batch"
+        if before is not None and is_spike(losses[:-1], training.loss_of(before)):
+            cause, blame = before, "weights"
         step = training.progress.step + 1
-        outcome = self._answer(cause, broken=broken)
+        outcome = self._answer(cause, blame)
         return Spiked(
             step=training.progress.step if outcome == "rolled_back" else step,
             loss=found.loss.loss,
             usual=usual,
             examples=self._examples(cause),
-            blame="weights" if broken else "batch",
+            blame=blame,
             outcome=outcome,
         )
 
-    def _answer(self, cause: Group, *, broken: bool) -> Literal["learnt", "left_out", "rolled_back", "no_state"]:
+    def _answer(self, cause: Group, blame: Blame) -> Outcome:
         training = self.training
         left_out = training.progress.left_out
-        if training.settings.on_spike == "report" or len(left_out) >= MOST_LEFT_OUT:
+        if training.settings.on_spike == "report":
             return "learnt"
-        if broken:
+        if len(left_out) >= MOST_LEFT_OUT:
+            return "too_many"
+        if blame == "weights":
             state = self.saver.back_to(training.progress.step) if self.saver else None
             if state is None:
                 return "no_state"
             continued(training, state)
             training.progress.left_out = left_out
         training.leave_out(cause)
-        return "rolled_back" if broken else "left_out"
+        return "rolled_back" if blame == "weights" else "left_out"
 
     def _examples(self, group: Group) -> tuple[str, ...]:
         data = self.training.data

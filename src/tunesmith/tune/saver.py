@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from tunesmith.core.duration import Duration
-from tunesmith.core.errors import ConfigError, DataError, Place
+from tunesmith.core.errors import ConfigError, DataError, ModelFileError, Place
 from tunesmith.tune.checkpoint import BEST, Keeping, SavedState, forget, load_best, newest, save, save_best
 from tunesmith.tune.durable import raw
 from tunesmith.tune.events import Saved
@@ -82,7 +82,10 @@ class Saver:
 
     def back_to(self, step: int) -> SavedState | None:
         """The newest whole state from before an update, with the later ones thrown away; None where there is none."""
-        state = newest(self.folder, below=step)
+        try:
+            state = newest(self.folder, below=step)
+        except ModelFileError:  # all of them are damaged: no reason to end a run that does not need them to go on
+            return None
         if state is not None:
             forget(self.folder, after=state.step)
         return state

@@ -15,6 +15,7 @@ from tunesmith.cli.output import out
 from tunesmith.cli.progress import PlainWatch
 from tunesmith.run import explain
 from tunesmith.run.events import Noted
+from tunesmith.tune.events import Halved, Spiked
 
 GOOD = '[data]\ntrain = "rows.csv"\n'
 
@@ -116,6 +117,31 @@ def test_a_run_goes_on_when_whoever_read_along_leaves(monkeypatch):
     with PlainWatch(silent=False) as watch:
         watch.show(Noted("one"))
         watch.show(Noted("two"))
+
+
+@pytest.mark.parametrize(
+    ("outcome", "told"),
+    [
+        ("learnt", 'train.on_spike = "roll_back" leaves it out'),
+        ("left_out", ": left out"),
+        ("rolled_back", "back to step 30"),
+        ("no_state", "no whole state from before it"),
+        ("too_many", "no batch is the cause"),
+    ],
+)
+def test_a_loss_spike_is_told_with_its_examples_and_what_became_of_it(outcome, told, capsys):
+    names = ("[bold]1", *map(str, range(2, 13)))
+    with PlainWatch(silent=False) as watch:
+        watch.show(Spiked(step=30, loss=9.0, usual=0.5, examples=names, blame="batch", outcome=outcome))
+    line = " ".join(capsys.readouterr().out.split())
+    assert line.startswith("loss spike 9 where 0.5 is usual, by the batch of [bold]1, 2, 3") and "and 4 more" in line
+    assert told in line
+
+
+def test_memory_that_ran_out_is_told_with_what_follows(capsys):
+    with PlainWatch(silent=False) as watch:
+        watch.show(Halved(step=0, pieces=2, windows=8))
+    assert "at step 1: batches go through in 2 pieces of at most 8" in " ".join(capsys.readouterr().out.split())
 
 
 def test_every_verb_has_json():

@@ -1,11 +1,13 @@
 import errno
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tunesmith.core.errors import StorageError
 from tunesmith.run.journal import Journal, events
+from tunesmith.tune.events import Spiked
 
 
 def test_what_comes_after_a_saved_step_is_forgotten(tmp_path: Path) -> None:
@@ -16,6 +18,17 @@ def test_what_comes_after_a_saved_step_is_forgotten(tmp_path: Path) -> None:
     assert [event["step"] for event in events(journal.file)] == [1, 2, 3]
     journal.write("step", {"step": 4})
     assert [event["step"] for event in events(journal.file)] == [1, 2, 3, 4]
+
+
+def test_a_run_that_goes_back_writes_the_steps_between_once(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "journal.jsonl")
+    for step in range(1, 6):
+        journal.write("step", {"step": step})
+    spiked = Spiked(step=3, loss=9.0, usual=0.5, examples=("a",), blame="weights", outcome="rolled_back")
+    journal.note(spiked, metric="accuracy")
+    assert [(event["event"], event["step"]) for event in events(journal.file)][2:] == [("step", 3), ("spiked", 3)]
+    journal.note(replace(spiked, step=5, outcome="left_out"), metric="accuracy")
+    assert [event["step"] for event in events(journal.file)] == [1, 2, 3, 3, 5]
 
 
 def test_a_last_line_cut_short_is_left_out(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tunesmith.tune import recovery
 from tunesmith.tune import training as training_module
 from tunesmith.tune.checkpoint import Keeping, newest
 from tunesmith.tune.events import Saved, Spiked, Stepped
@@ -123,6 +124,28 @@ def test_a_run_stopped_after_going_back_goes_on_without_the_batch(
     assert state is not None and state.step == 30 and state.record["progress"]["left_out"] == [list(BAD)]
     following = list(bench.events(again, keeping=Keeping(folder=checkpoints, resume=state), **settings))
     assert not of(Spiked, following) and equal_weights(again, without())
+
+
+@pytest.mark.usefixtures("shuffled")
+def test_a_run_with_many_batches_left_out_says_that_batches_are_not_the_cause(
+    bench: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recovery, "MOST_LEFT_OUT", 0)
+    events = bench.trained(bench.model(), on_spike="roll_back", **LONG)
+    assert of(Spiked, events)[0].outcome == "too_many" and len(of(Stepped, events)) == 40
+
+
+@pytest.mark.usefixtures("overdone")
+def test_damaged_states_do_not_end_a_run_that_would_go_back(bench: Any, checkpoints: Path) -> None:
+    events = bench.events(
+        bench.model(), keeping=Keeping(folder=checkpoints), on_spike="roll_back", save_every="5 steps", **LONG
+    )
+    outcomes = []
+    for event in events:
+        if isinstance(event, Saved):
+            (event.folder / "tensors.safetensors").write_bytes(b"")
+        outcomes += [event.outcome] if isinstance(event, Spiked) else []
+    assert outcomes[0] == "no_state"
 
 
 @pytest.mark.usefixtures("overdone")
