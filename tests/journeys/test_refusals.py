@@ -22,6 +22,7 @@ CASES = [
     ("two measures of a batch", GOOD, ("train.batch_size=4", "train.batch_tokens=99"), 78, "TS-CONF-003", "batch"),
     ("a length without a unit", GOOD, ("train.length=3",), 78, "TS-CONF-003", "train.length"),
     ("a length without an end", GOOD, (f"train.length={'9' * 400} steps",), 78, "TS-CONF-003", "train.length"),
+    ("a value that does not do", GOOD, ("train.on_spike=ignore",), 78, "TS-CONF-003", "goes back to before the batch"),
     ("a missing data file", GOOD, ("data.train=nowhere.jsonl",), 66, "TS-", "nowhere.jsonl"),
     ("a missing backbone", GOOD, ("backbone=./nowhere",), 66, "TS-MODEL-001", "nowhere"),
     ("an unknown starter", GOOD, ("backbone=starter:klingon",), None, "TS-", "starter:english"),

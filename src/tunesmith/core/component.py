@@ -133,7 +133,7 @@ def _remedy(model: type[BaseModel], fault: ErrorDetails, path: str) -> str:
         near = difflib.get_close_matches(str(name), known, n=1)
         return (f"did you mean {near[0]!r}? " if near else "") + f"Known here: {', '.join(sorted(known))}."
     meaning = known[str(name)].description if str(name) in known else None
-    return f"the key means: {meaning}" if meaning else "correct the value."
+    return f"the key means: {' '.join(meaning.split())}" if meaning else "correct the value."
 
 
 def _fields_at(model: type[BaseModel], path: Sequence[int | str]) -> dict[str, FieldInfo]:
