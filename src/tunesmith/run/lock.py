@@ -1,5 +1,6 @@
 """One writer for a run folder: an advisory lock that dies with its process, so that it can never go stale."""
 
+import contextlib
 import fcntl
 import os
 from collections.abc import Iterator
@@ -7,6 +8,17 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tunesmith.core.errors import BusyError, Place
+
+
+def require_free(folder: Path) -> None:
+    """Refuse a folder that another process writes into, before anything slow is imported or read for it.
+
+    Raises:
+        BusyError: another process writes into the folder.
+    """
+    if (folder / ".lock").is_file():
+        with contextlib.suppress(OSError), locked(folder):  # what else is wrong with it is found when it is opened
+            pass
 
 
 @contextmanager
