@@ -24,7 +24,7 @@ from tunesmith.run.journal import Journal
 from tunesmith.run.prepared import Prepared
 from tunesmith.run.silver import read_learnt, read_silver, silver_pairs, write_learnt, write_silver
 from tunesmith.tune.checkpoint import Keeping, SavedState, newest
-from tunesmith.tune.events import Stopped
+from tunesmith.tune.events import Started, Stopped
 from tunesmith.tune.fit import Evaluate, TrainingData, fit
 from tunesmith.tune.settings import TrainSettings
 
@@ -136,6 +136,8 @@ class _Lessons:
         for event in events:
             journal.note(event, metric=task.main_metric)
             yield event
+            if isinstance(event, Started):
+                yield from map(Noted, event.notes)
             if isinstance(event, Stopped):
                 return event
         raise RuntimeError("the loop ended without saying why")
