@@ -2,14 +2,14 @@
 
 import itertools
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from tunesmith.core.errors import ConfigError, DataError, ModelFileError
+from reliability.corrupted_states import damages
+from tunesmith.core.errors import ConfigError, DataError, ModelFileError, NumericsError
 from tunesmith.core.rooms import REGULARIZERS
 from tunesmith.tune.checkpoint import Keeping, newest
 from tunesmith.tune.data import TrainingData
@@ -132,38 +132,13 @@ def interrupted(bench: Any, checkpoints: Path, **settings: Any) -> None:
 
 
 def corrupt(folder: Path, how: str) -> None:
-    weights = folder / "tensors.safetensors"
-    content = weights.read_bytes()
-
-    def flipped(place: int) -> bytes:
-        changed = bytearray(content)
-        changed[place] ^= 4
-        return bytes(changed)
-
-    DAMAGES[how](weights, folder / "MANIFEST.json", flipped, folder.parent / "step-00000006")
+    EVERY_DAMAGE[how](folder, folder.parent / "step-00000006")
 
 
-def _as_another(weights: Path, other: Path) -> None:
-    for file in weights.parent.iterdir():
-        file.write_bytes((other / file.name).read_bytes())
+EVERY_DAMAGE = damages(3)
 
 
-DAMAGES: dict[str, Callable[[Path, Path, Any, Path], Any]] = {
-    "flipped bit in a weight": lambda weights, _, flipped, __: weights.write_bytes(flipped(-5)),
-    "flipped bit in the header": lambda weights, _, flipped, __: weights.write_bytes(flipped(20)),
-    "truncated": lambda weights, *_: weights.write_bytes(weights.read_bytes()[:900]),
-    "empty": lambda weights, *_: weights.write_bytes(b""),
-    "missing file": lambda weights, *_: weights.unlink(),
-    "missing manifest": lambda _, manifest, *__: manifest.unlink(),
-    "damaged manifest": lambda _, manifest, *__: manifest.write_text("{"),
-    "manifest of another shape": lambda _, manifest, *__: manifest.write_text("[1]"),
-    "changed record": lambda weights, *_: (weights.parent / "record.json").write_text("{}"),
-    "swapped file": lambda weights, _, __, other: weights.write_bytes((other / weights.name).read_bytes()),
-    "another state under this name": lambda weights, _, __, other: _as_another(weights, other),
-}
-
-
-@pytest.mark.parametrize("how", DAMAGES)
+@pytest.mark.parametrize("how", EVERY_DAMAGE)
 def test_a_damaged_state_is_passed_over_with_one_notice(bench: Any, checkpoints: Path, how: str) -> None:
     interrupted(bench, checkpoints)
     corrupt(checkpoints / "step-00000009", how)
@@ -176,7 +151,7 @@ def test_a_run_goes_on_from_before_the_damage_and_replaces_it(bench: Any, checkp
     straight = bench.model()
     bench.trained(straight)
     interrupted(bench, checkpoints)
-    corrupt(checkpoints / "step-00000009", "truncated")
+    corrupt(checkpoints / "step-00000009", "weights cut short")
     resumed = bench.model()
     keeping = Keeping(folder=checkpoints, resume=newest(checkpoints))
     rest = bench.trained(resumed, keeping=keeping, save_every="2 steps")
@@ -196,7 +171,7 @@ def test_best_weights_damaged_on_disk_are_refused_and_a_resume_brings_them_back(
     with pytest.raises(ModelFileError, match="best weights cannot be used"):
         for event in bench.events(damaged, keeping=Keeping(folder=checkpoints), **settings):
             if isinstance(event, Stepped) and event.step == 18:
-                corrupt(checkpoints / "best", "flipped bit in a weight")
+                corrupt(checkpoints / "best", "weights short of one byte")
     left = iter(scores[3:])
     state = newest(checkpoints)
     assert state is not None and state.step == 14
@@ -207,7 +182,7 @@ def test_best_weights_damaged_on_disk_are_refused_and_a_resume_brings_them_back(
 def test_nothing_starts_where_every_state_is_damaged(bench: Any, checkpoints: Path) -> None:
     interrupted(bench, checkpoints)
     for folder in checkpoints.glob("step-*"):
-        corrupt(folder, "empty")
+        corrupt(folder, "empty weights")
     with pytest.raises(ModelFileError, match="no saved state can be used"):
         newest(checkpoints)
 
@@ -258,6 +233,13 @@ def test_another_base_model_is_refused_where_it_is_frozen(bench: Any, checkpoint
     other.backbone.layers[0].feed_forward.up.weight.data[0, 0] += 1e-3
     with pytest.raises(DataError, match="weights that do not learn"):
         bench.trained(other, keeping=Keeping(folder=checkpoints, resume=newest(checkpoints)), save_every="3 steps")
+
+
+def test_weights_that_overflowed_were_saved(bench: Any, checkpoints: Path) -> None:
+    keeping = Keeping(folder=checkpoints)
+    with pytest.raises(NumericsError, match="step 1 left a number that is not finite in master"):
+        bench.trained(bench.model(), keeping=keeping, learning_rate=1e39, warmup=0.0, length="1 steps", scored=False)
+    assert newest(checkpoints) is None
 
 
 def test_another_machine_is_noted(bench: Any, checkpoints: Path) -> None:
