@@ -14,6 +14,7 @@ from tunesmith.core.rooms import REGULARIZERS
 from tunesmith.tune.checkpoint import Keeping, newest
 from tunesmith.tune.data import TrainingData
 from tunesmith.tune.events import Evaluated, Saved, Started, Stepped, Stopped
+from tunesmith.tune.fit import CutShort
 
 SETTINGS = {"length": "3 epochs", "evaluate_every": "7 steps", "accumulate": 2}
 """15 steps: 5 in each epoch, the last group of an epoch is smaller"""
@@ -83,6 +84,27 @@ def test_stopping_when_complete_still_completes_after_resume(bench: Any, checkpo
     resumed = bench.model()
     rest = bench.trained(resumed, keeping=Keeping(folder=checkpoints, resume=newest(checkpoints)), **SETTINGS)
     assert [type(event) for event in rest] == [Started, Evaluated, Stopped]
+    assert same(bits(straight), bits(resumed))
+
+
+def test_a_wish_to_stop_waited_for_the_end_of_an_evaluation(bench: Any, checkpoints: Path) -> None:
+    straight = bench.model()
+    bench.trained(straight, **SETTINGS)
+    wishes: list[str] = []
+    score = bench.accuracy
+
+    def cut(_: object) -> float:
+        wishes.append("SIGTERM")
+        raise CutShort
+
+    bench.accuracy = cut
+    keeping = Keeping(folder=checkpoints, should_stop=lambda: wishes[0] if wishes else None)
+    *_, saved, stopped = bench.trained(bench.model(), keeping=keeping, **SETTINGS)
+    assert isinstance(saved, Saved) and (stopped.step, stopped.reason, len(wishes)) == (7, "SIGTERM", 1)
+    bench.accuracy = score
+    resumed = bench.model()
+    rest = bench.trained(resumed, keeping=Keeping(folder=checkpoints, resume=newest(checkpoints)), **SETTINGS)
+    assert [type(event) for event in rest[:2]] == [Started, Evaluated], "the evaluation is made anew"
     assert same(bits(straight), bits(resumed))
 
 
