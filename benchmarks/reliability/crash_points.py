@@ -13,6 +13,7 @@ import torch
 
 from reliability.figure import Finding, counted
 from reliability.forked import begin
+from tunesmith.core.errors import ModelFileError
 from tunesmith.tune.checkpoint import newest, save
 
 CALLS = ("mkdir", "open", "write", "fsync", "rename", "rmdir", "unlink")
@@ -61,7 +62,10 @@ def _crashed(place: Path, step: int, keep: int, point: int, *, power_cut: bool) 
 
 def _fault(place: Path, before: int, step: int, keep: int) -> str | None:
     """What is wrong after a crash: no whole state, another one, or rubbish that the next save leaves lying about."""
-    state = newest(place)
+    try:
+        state = newest(place)
+    except ModelFileError as error:
+        return error.message
     allowed = {before: {float(before)}}
     allowed.setdefault(step, set()).add(100.0)
     if state is None or state.skipped or state.step not in allowed:
