@@ -52,15 +52,15 @@ def _gradient(name: str, value: float) -> Callable[[Model], Any]:
 
 PLACES: dict[str, Callable[[Model], Any]] = {
     "nan in the logits": _forward("head", NAN),
-    "infinity in the logits": _forward("head", INF),
+    "infinity in the head's gradient": _gradient("head.classifier.weight", INF),
     "nan in the input": _forward("backbone.embeddings", NAN),
-    "infinity in the input": _forward("backbone.embeddings", INF),
-    "nan between two layers": _forward("backbone.layers.0.feed_forward", NAN),
+    "nan in a layer's gradient": _gradient("backbone.layers.0.feed_forward.up.weight", NAN),
     "nan in a regularizer's pass": _forward("head", NAN, call=2),
     "nan in the second batch of a group": _forward("head", NAN, call=3),
+    "infinity in the logits": _forward("head", INF),
+    "infinity in the input": _forward("backbone.embeddings", INF),
+    "nan between two layers": _forward("backbone.layers.0.feed_forward", NAN),
     "nan in the head's gradient": _gradient("head.classifier.weight", NAN),
-    "infinity in the head's gradient": _gradient("head.classifier.weight", INF),
-    "nan in a layer's gradient": _gradient("backbone.layers.0.feed_forward.up.weight", NAN),
     "infinity in a norm's gradient": _gradient("backbone.layers.1.feed_forward_norm.weight", INF),
 }
 

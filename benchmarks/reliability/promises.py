@@ -78,7 +78,7 @@ FIGURES = (
         "reaches a saved state.",
         measure=not_finite.measure,
         full=2 * len(not_finite.PLACES),
-        quick=len(not_finite.PLACES) + 1,
+        quick=6,
     ),
     # T9, a spike of the loss, takes its place here.
     Figure(

@@ -29,6 +29,8 @@ def modules_after(code: str) -> set[str]:
         "from tunesmith.cli.main import app; app(['train', '--help'])",
         "from tunesmith.cli.main import app; app(['serve', '--help'])",
         "import tunesmith.prepare.reading, tunesmith.prepare.audit",
+        "from tunesmith.cli.main import app; app(['runs', 'diff', '--help'])",
+        "import tunesmith.run.catalogue, tunesmith.run.account, tunesmith.run.difference, tunesmith.run.journal",
         "import tunesmith.judge.report, tunesmith.judge.page, tunesmith.judge.scoring",
     ],
 )

@@ -31,7 +31,7 @@ def blocks(file: Path, language: str) -> list[str]:
 
 
 def commands() -> dict[str, set[str]]:
-    """The options of every verb; `config show` is a verb of two words."""
+    """The options of every verb; `config show` is a verb of two words, `runs` alone means `runs list`."""
     found: dict[str, set[str]] = {}
 
     def walk(command: object, name: str) -> None:
@@ -45,12 +45,12 @@ def commands() -> dict[str, set[str]]:
             }
 
     walk(typer.main.get_command(app), "")
-    return found
+    return found | {"runs": found["runs list"]}
 
 
 def named_commands(text: str) -> Iterator[tuple[str, list[str]]]:
     """(verb, options) of every command line a document shows, in code or in a console."""
-    for line in re.findall(r"tunesmith ((?:config )?[a-z]+)\b([^`\n#]*)", text):
+    for line in re.findall(r"tunesmith ((?:config (?=[a-z])|runs (?=list|show|diff))?[a-z]+)\b([^`\n#]*)", text):
         yield line[0], re.findall(r"(?<!\S)(--[a-z-]+)", line[1])
 
 

@@ -19,6 +19,7 @@ JSON = typer.Option(False, "--json", help="Print one JSON object.")
 def show(file: Path = FILE, assignments: list[str] = SET, as_json: bool = JSON) -> None:
     """Print every value the run will use, and whether it comes from the file, a flag or a default."""
     from tunesmith.run import config as run_config
+    from tunesmith.run.leaves import leaves
 
     written = run_config.read_table(file)
     config = run_config.read_config(file, overrides=assignments)
@@ -27,7 +28,7 @@ def show(file: Path = FILE, assignments: list[str] = SET, as_json: bool = JSON) 
     if as_json:
         emit({"config": resolved, "origins": origins})
         return
-    values = dict(run_config.leaves(resolved))
+    values = dict(leaves(resolved))
     out.print(table(str(file), ("key", "value", "from"), [(key, str(values[key]), origins[key]) for key in values]))
 
 

@@ -7,9 +7,10 @@ import traceback
 
 import typer
 
-from tunesmith.cli import audit, config, evaluate, init, predict, report, serve, train, verify
+from tunesmith.cli import audit, config, evaluate, init, predict, report, runs, serve, train, verify
 from tunesmith.cli.output import err, failed, plain, printable, silence
-from tunesmith.core.errors import TunesmithError
+from tunesmith.core.errors import MemoryLimitError, TunesmithError
+from tunesmith.core.memory import ran_out
 
 QUIET = {
     "HF_HUB_DISABLE_TELEMETRY": "1",
@@ -38,6 +39,7 @@ app.command("train", rich_help_panel="Tune")(train.train)
 app.add_typer(config.app, name="config", rich_help_panel="Tune")
 app.command("evaluate", rich_help_panel="Judge")(evaluate.evaluate)
 app.command("report", rich_help_panel="Judge")(report.report)
+app.add_typer(runs.app, name="runs", rich_help_panel="Judge")
 app.command("predict", rich_help_panel="Ship")(predict.predict)
 app.command("verify", rich_help_panel="Ship")(verify.verify)
 app.command("serve", rich_help_panel="Ship")(serve.serve)
@@ -80,8 +82,19 @@ def _run() -> int:
         # The reader of our output left: not an error, and nothing more may be written to it.
         silence(sys.stdout)
     except Exception as error:
+        if ran_out(error):
+            return failed(_memory_error(error), as_json="--json" in sys.argv)
         return _bug(error)
     return code
+
+
+def _memory_error(error: Exception) -> MemoryLimitError:
+    said = str(error).partition("\n")[0]
+    return MemoryLimitError(
+        f"memory ran out: {said}" if said else "memory ran out",
+        code="TS-CLI-009",
+        fix="free memory, or ask for less at once: fewer rows, a smaller batch or backbone; runs resume with --resume.",
+    )
 
 
 def _called() -> int:

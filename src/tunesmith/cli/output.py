@@ -10,6 +10,7 @@ from typing import Any, Final, TextIO
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from tunesmith.core.errors import CannotCreateError, Place, TunesmithError
 
@@ -68,14 +69,18 @@ def emit(record: Mapping[str, Any]) -> None:
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Table:
-    """A plain table; numbers to the right."""
+    """A plain table; numbers to the right. A cell that is a `Text` keeps its own style."""
     made = Table(title=plain(title), title_justify="left", title_style="bold", header_style="dim")
     for index, column in enumerate(columns):
         numbers = all(isinstance(row[index], int | float) for row in rows) and bool(rows)
         made.add_column(column, justify="right" if numbers else "left", overflow="fold")
     for row in rows:
-        made.add_row(*(plain(f"{cell:.4g}" if isinstance(cell, float) else cell) for cell in row))
+        made.add_row(*(_cell(cell) for cell in row))
     return made
+
+
+def _cell(cell: object) -> str | Text:
+    return cell if isinstance(cell, Text) else plain(f"{cell:.4g}" if isinstance(cell, float) else cell)
 
 
 def failed(error: TunesmithError, *, as_json: bool) -> int:

@@ -10,7 +10,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 
 from tunesmith.cli.output import out
 from tunesmith.run.events import Finished, Interrupted, Noted, Phase, RunEvent
-from tunesmith.tune.events import Evaluated, Started, Stepped, Stopped
+from tunesmith.tune.events import Evaluated, Halved, Spiked, Started, Stepped, Stopped
 
 EVERY_SECONDS = 5.0
 """Between two plain lines of progress."""
@@ -130,6 +130,13 @@ def _told(event: RunEvent) -> str | None:
             return f"  {escape(event.text)}"
         case Started():
             return f"  {_started(event)}"
+        case Halved():
+            cut = (
+                f"batches go through in {event.pieces} pieces of at most {event.windows}; their gradient stays the same"
+            )
+            return f"  [yellow]memory ran out[/] at step {event.step + 1}: {cut}"
+        case Spiked():
+            return f"  [yellow]loss spike[/] {escape(_spiked(event))}"
         case Evaluated():
             return f"  epoch {event.epoch:.2f}  dev {event.score:.4f}{' [green]best[/]' if event.best else ''}"
         case Stopped():
@@ -140,6 +147,20 @@ def _told(event: RunEvent) -> str | None:
             return _finished(event)
         case _:
             return None
+
+
+def _spiked(event: Spiked) -> str:
+    most = 8
+    rest = f" and {len(event.examples) - most} more" if len(event.examples) > most else ""
+    outcome = {
+        "learnt": 'learnt from all the same (train.on_spike = "roll_back" leaves it out)',
+        "left_out": "left out",
+        "rolled_back": f"back to step {event.step}, and on without it",
+        "no_state": "learnt from all the same: no state from before it is saved",
+    }[event.outcome]
+    cause = "the batch" if event.blame == "batch" else "the update before, from the batch"
+    named = ", ".join(event.examples[:most])
+    return f"{event.loss:.3g} where {event.usual:.3g} is usual, by {cause} of {named}{rest}: {outcome}"
 
 
 def _started(event: Started) -> str:

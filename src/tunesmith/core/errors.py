@@ -7,6 +7,7 @@ TunesmithError
 ├── NumericsError          65   a loss or gradient that is not a finite number
 ├── MissingInputError      66   a file, folder or checkpoint that is not there
 ├── MissingExtraError      69   an optional dependency that is not installed
+├── MemoryLimitError       71   the machine or the device has no more memory to give
 ├── CannotCreateError      73   an output that exists already or may not be written
 ├── StorageError           74   the disk failed or is full
 ├── BusyError              75   another process holds the lock: try again later
@@ -103,6 +104,12 @@ class MissingExtraError(TunesmithError):
     """An optional dependency that is not installed; the fix is the exact `pip install` line."""
 
     exit_code = 69
+
+
+class MemoryLimitError(TunesmithError):
+    """The machine or the device has no more memory to give."""
+
+    exit_code = 71
 
 
 class CannotCreateError(TunesmithError):

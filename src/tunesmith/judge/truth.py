@@ -14,6 +14,8 @@ METRIC_NAMES: Mapping[str, tuple[str, str]] = {
     "weighted_f1": ("weighted F1", "加权 F1"),
     "spearman": ("Spearman correlation", "Spearman 相关系数"),
 }
+SIGNIFICANT = 0.05
+"""The p-value below which a difference is not taken for chance."""
 LEADS: Mapping[Standing, tuple[str, str]] = {
     "better": ("Better than its best baseline.", "优于最好的基线。"),
     "unproven": ("NOT shown to be better than its best baseline.", "未能证明优于最好的基线。"),
@@ -63,11 +65,16 @@ def verdict(split: str, record: Mapping[str, Any]) -> Verdict:
     against, against_zh = BASELINE_NAMES.get(best, (best, best))
     theirs = f"{rivals[best]['metrics'][main]['value']:.3f}"
     difference = f"{test['difference']:+.3f} [{test['low']:+.3f}, {test['high']:+.3f}]"
-    facts += f", against {theirs} for {against}: difference {difference}, {_p(test['p_value'])}."
-    facts_zh += f"，{against_zh}为 {theirs}；相差 {difference}，{_p(test['p_value'])}。"
-    if test["low"] > 0 and test["p_value"] < 0.05:
+    facts += f", against {theirs} for {against}: difference {difference}, {p_in_words(test['p_value'])}."
+    facts_zh += f"，{against_zh}为 {theirs}；相差 {difference}，{p_in_words(test['p_value'])}。"
+    if shown(test):
         return _said("better", best, facts, facts_zh)
     return _said("unproven" if test["difference"] > 0 else "worse", best, facts, facts_zh)
+
+
+def shown(test: Mapping[str, Any]) -> bool:
+    """Whether a paired test shows its first model to be the better one: the interval and the p-value both say so."""
+    return bool(test["low"] > 0 and test["p_value"] < SIGNIFICANT)
 
 
 def _said(standing: Standing, baseline: str | None, facts: str, facts_zh: str) -> Verdict:
@@ -84,5 +91,6 @@ def _number(metric: Mapping[str, float]) -> str:
     return f"{metric['value']:.3f} [{metric['low']:.3f}, {metric['high']:.3f}]"
 
 
-def _p(value: float) -> str:
+def p_in_words(value: float) -> str:
+    """A p-value at three digits."""
     return "p < 0.001" if value < 0.001 else f"p = {value:.3f}"

@@ -5,7 +5,7 @@ Precedence is file, then `--set`. Environment variables never change a run.
 
 import json
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -19,6 +19,7 @@ from tunesmith.core.regularizer import Regularizer
 from tunesmith.core.rooms import METHODS, REGULARIZERS, TASKS
 from tunesmith.core.task import Task
 from tunesmith.prepare.reading import divided
+from tunesmith.run.leaves import leaves
 from tunesmith.tune.settings import TrainSettings
 
 
@@ -239,19 +240,6 @@ def require_files(config: RunConfig) -> None:
                 place=Place(key=f"data.{key}"),
                 fix="paths are relative to the configuration, or to the folder given with --data.",
             )
-
-
-def leaves(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Dotted keys and values of a nested table."""
-    for key, value in table.items():
-        name = f"{prefix}{key}"
-        if isinstance(value, Mapping) and value:
-            yield from leaves(value, f"{name}.")
-        elif isinstance(value, list) and value and isinstance(value[0], Mapping):
-            for index, item in enumerate(value):
-                yield from leaves(item, f"{name}.{index}.")
-        else:
-            yield name, value
 
 
 def _value(text: str) -> Any:  # noqa: ANN401 - any TOML value

@@ -9,7 +9,7 @@ from typing import Any
 
 from tunesmith.core.atomic import replacing
 from tunesmith.core.errors import Place, StorageError
-from tunesmith.tune.events import Evaluated, Saved, Started, Stepped, Stopped, TuneEvent
+from tunesmith.tune.events import Evaluated, Halved, Saved, Spiked, Started, Stepped, Stopped, TuneEvent
 
 
 class Journal:
@@ -37,6 +37,12 @@ class Journal:
                 self.write("started", asdict(event))
             case Stepped():
                 self.write("step", asdict(event))
+            case Halved():
+                self.write("halved", asdict(event))
+            case Spiked():
+                if event.outcome == "rolled_back":
+                    self.rewind(event.step)
+                self.write("spiked", asdict(event))
             case Evaluated():
                 self.write("evaluated", {"split": "dev", "metrics": {metric: event.score}} | asdict(event))
             case Saved():

@@ -24,12 +24,9 @@ from tunesmith.run.journal import Journal
 from tunesmith.run.prepared import Prepared
 from tunesmith.run.silver import read_learnt, read_silver, silver_pairs, write_learnt, write_silver
 from tunesmith.tune.checkpoint import Keeping, SavedState, newest
-from tunesmith.tune.events import Started, Stopped
+from tunesmith.tune.events import DONE, Started, Stopped
 from tunesmith.tune.fit import CutShort, Evaluate, TrainingData, fit
 from tunesmith.tune.settings import TrainSettings
-
-DONE = ("finished", "patience")
-"""Reasons to stop after which the model is judged."""
 
 
 def tuned_model(ready: Prepared) -> Model:

@@ -98,6 +98,7 @@ def _cost(folder: RunFolder) -> dict[str, Any]:
     started = [event for event in seen[-1] if event["event"] == "started"][-1]
     stopped = [[event for event in lesson if event["event"] == "stopped"][-1] for lesson in seen]
     seconds, tokens, steps = (sum(event[key] for event in stopped) for key in ("seconds", "tokens", "step"))
+    pieces = [event["pieces"] for lesson in seen for event in lesson if event["event"] == "halved"]
     return {
         "seconds": round(seconds, 3),
         "tokens": tokens,
@@ -108,5 +109,6 @@ def _cost(folder: RunFolder) -> dict[str, Any]:
         "frozen_parameters": started["frozen"],
         "precision": started["precision"],
         "threads": started["threads"],
+        "batch_pieces": max(pieces, default=1),
         "device": started["device"],
     }

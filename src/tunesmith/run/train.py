@@ -17,11 +17,12 @@ from tunesmith.models.surgery import merge
 from tunesmith.run.config import RunConfig
 from tunesmith.run.events import Finished, Interrupted, Noted, Phase, RunEvent
 from tunesmith.run.folder import RunFolder, read_json
-from tunesmith.run.lessons import DONE, cut_short_by, trained, tuned_model
+from tunesmith.run.lessons import cut_short_by, trained, tuned_model
 from tunesmith.run.lock import locked
 from tunesmith.run.prepared import Prepared, prepared
 from tunesmith.run.results import bundled, judged, write_adapter_of, write_inputs
 from tunesmith.run.same_run import require_same_run
+from tunesmith.tune.events import DONE
 from tunesmith.tune.fit import CutShort
 
 CHUNK = 1024

@@ -97,8 +97,10 @@ def load_best(folder: Path, step: int) -> dict[str, Tensor]:
     return _loaded(folder / BEST)
 
 
-def newest(folder: Path) -> SavedState | None:
-    """The newest state of which every byte is as it was written; None where there is no state at all.
+def newest(folder: Path, *, below: int | None = None) -> SavedState | None:
+    """The newest state of which every byte is as it was written, of a step under `below` where that is given.
+
+    None where there is no such state at all.
 
     Raises:
         ModelFileError: there are states and all are damaged.
@@ -106,6 +108,8 @@ def newest(folder: Path) -> SavedState | None:
     restore(folder)
     skipped: list[str] = []
     for path in sorted(_states(folder), reverse=True):
+        if below is not None and int(path.name[5:]) >= below:
+            continue
         fault = damage(path)
         if fault is None:
             record = json.loads((path / "record.json").read_bytes())
@@ -121,6 +125,13 @@ def newest(folder: Path) -> SavedState | None:
             fix="restore the folder from a copy, or start a new run in another folder.",
         )
     return None
+
+
+def forget(folder: Path, *, after: int) -> None:
+    """Throw away the states of later steps: the run has gone back and will not come by them again."""
+    for path in _states(folder):
+        if int(path.name[5:]) > after:
+            retire(path)
 
 
 def _contradiction(path: Path, record: Mapping[str, Any]) -> str | None:

@@ -3,8 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
-from tunesmith.tune.precision import Choice
+if TYPE_CHECKING:  # whoever reads a journal does so without torch
+    from tunesmith.tune.precision import Choice
+
+DONE = ("finished", "patience")
+"""Reasons to stop after which the model is judged."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,7 +21,7 @@ class Started:
     steps: int | None
     """Steps of the whole run; None where its length is a time"""
     steps_per_epoch: int
-    precision: Choice
+    precision: "Choice"
     device: str
     threads: int
     learning_rate: float
@@ -52,6 +57,39 @@ class Stepped:
     """Real tokens of this step"""
     seconds: float
     """Time this step took"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Halved:
+    """Memory ran out before an update was made: from here on a batch goes through the model in smaller pieces.
+
+    The gradient stays that of the whole batch.
+    """
+
+    step: int
+    """Updates so far"""
+    pieces: int
+    """Pieces of every batch from here on"""
+    windows: int
+    """Windows of the largest piece"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spiked:
+    """The loss of a batch lies far above what was usual, seen before anything learnt from it."""
+
+    step: int
+    """The update that would have learnt from the batch; where the run went back, the step it went back to"""
+    loss: float
+    usual: float
+    """Mean of the last losses"""
+    examples: tuple[str, ...]
+    """Of the batch that caused it: this one or, where the weights are to blame, the one learnt before"""
+    blame: Literal["batch", "weights"]
+    """The weights are to blame where the batch learnt before has become as bad: that update broke them"""
+    outcome: Literal["learnt", "left_out", "rolled_back", "no_state"]
+    """What became of it: reported only; the batch is passed over; the run went back to a saved state from before it; or
+    it should have, and there is none"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,4 +131,4 @@ class Stopped:
     """Time in steps, over all sessions of the run"""
 
 
-TuneEvent = Started | Stepped | Evaluated | Saved | Stopped
+TuneEvent = Started | Stepped | Halved | Spiked | Evaluated | Saved | Stopped

@@ -8,12 +8,13 @@ finish if done, save if due. A run that goes on from a saved state begins at the
 leaves nothing out.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 
 import torch
 from torch import Tensor
 
 from tunesmith.core.duration import Duration
+from tunesmith.core.memory import ran_out
 from tunesmith.core.model import Model
 from tunesmith.core.regularizer import Regularizer
 from tunesmith.core.task import Task
@@ -22,9 +23,10 @@ from tunesmith.tune.data import TrainingData as TrainingData  # a caller of `fit
 from tunesmith.tune.events import Evaluated, Stopped, TuneEvent
 from tunesmith.tune.gradient import Objective
 from tunesmith.tune.precision import Choice, choose, choose_device
+from tunesmith.tune.recovery import Recovery
 from tunesmith.tune.saver import Saver, continued
 from tunesmith.tune.settings import TrainSettings
-from tunesmith.tune.training import Training
+from tunesmith.tune.training import Found, Training
 
 Evaluate = Callable[[Model], float]
 """Scores the model. It may look at the wish to stop now and then, and raise `CutShort` where there is one."""
@@ -49,7 +51,10 @@ def fit(
     With `evaluate` the model ends with the weights of the best score, else with the last ones. Closing the generator
     between two events saves like `keeping.should_stop` does.
 
+    A batch that memory does not hold is cut smaller, which the event `Halved` tells.
+
     Raises:
+        MemoryLimitError: memory does not hold a single window.
         ConfigError: no learning rate, a device or precision that is not there, or a state of another configuration.
         DataError: the state to go on from learnt from other data.
         NumericsError: a loss or gradient is not finite; nothing was updated by that step.
@@ -91,14 +96,16 @@ class _Loop:
         self.evaluate = evaluate
         self.keeping = keeping
         self.saver = Saver(training, keeping) if keeping else None
+        self.recovery = Recovery(training, self.saver)
         self.every = Duration.parse(training.settings.evaluate_every or "1 epoch", key="train.evaluate_every")
         self.reason = "finished"
         self._best: dict[str, Tensor] = {}
 
     def events(self) -> Iterator[TuneEvent]:
         """Steps with their borders until there is a reason to end, which is left in `reason`."""
-        training, progress = self.training, self.training.progress
+        training = self.training
         while True:
+            progress = training.progress  # another one after the run went back
             if self.keeping and self.saver and (wish := self.keeping.should_stop()):
                 self.reason = wish
                 if self.saver.needed:
@@ -118,7 +125,28 @@ class _Loop:
                 return
             if self.saver and self.saver.due():
                 yield self.saver.save()
-            yield training.step()
+            yield from self._stepped()
+
+    def _stepped(self) -> Iterator[TuneEvent]:
+        """One update, unless the loss spiked and its batch is left out."""
+        found = yield from self._gradient()
+        if spiked := self.recovery.look(found):
+            yield spiked
+            if spiked.outcome == "rolled_back" and self.saver:
+                yield self.saver.save()  # so that a run that is killed now remembers what to leave out
+            if spiked.outcome in ("left_out", "rolled_back"):
+                return
+        yield self.training.update(found)
+
+    def _gradient(self) -> Generator[TuneEvent, None, Found]:
+        """The gradient of the next group, its batches cut smaller until memory holds them."""
+        while True:
+            try:
+                return self.training.gradient()
+            except (MemoryError, RuntimeError) as error:
+                if not ran_out(error):
+                    raise
+            yield self.training.halve()  # not until the error is gone, whose frames hold the tensors of the pass
 
     def _evaluation_due(self, over: bool) -> bool:
         progress = self.training.progress

@@ -113,8 +113,10 @@ class AdamW:
         return [name for name, total in self._sums.items() if not bool(torch.isfinite(total).all())]
 
     def discard(self) -> None:
-        """Forget what was collected."""
+        """Forget what was collected, and what a backward pass that broke off left at the parameters."""
         self._sums.clear()
+        for parameter in self.parameters.values():
+            parameter.grad = None
 
     @torch.no_grad()
     def step(self, rate: float, *, shrink: float = 1.0) -> None:

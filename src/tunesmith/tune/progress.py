@@ -1,7 +1,7 @@
 """How far a run has come, as numbers that JSON can hold, and when evaluations fall due."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from tunesmith.core.duration import Duration
@@ -20,6 +20,12 @@ class Progress:
     """Accumulation groups of the running epoch that are done"""
     groups: int = 1
     """Accumulation groups of the running epoch"""
+    pieces: int = 1
+    """Pieces in which a batch goes through the model; more than 1 after memory ran out"""
+    losses: list[float] = field(default_factory=list)
+    """Of the last updates, for what is usual"""
+    left_out: list[list[int]] = field(default_factory=list)
+    """[epoch, group] that nothing is learnt from, since the loss spiked there"""
     seconds: float = 0.0
     """Time in steps, over all sessions"""
     tokens: int = 0
@@ -37,6 +43,11 @@ class Progress:
     def epochs(self) -> float:
         """Epochs done, with the fraction of the running one."""
         return self.epoch + self.group / self.groups
+
+    @property
+    def passed_over(self) -> bool:
+        """Whether nothing is learnt from the group that comes next."""
+        return [self.epoch, self.group] in self.left_out
 
     def share(self, length: Duration) -> float:
         """Share of the run that is done."""

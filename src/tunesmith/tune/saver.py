@@ -11,7 +11,7 @@ from torch import Tensor
 
 from tunesmith.core.duration import Duration
 from tunesmith.core.errors import ConfigError, DataError, NumericsError, Place
-from tunesmith.tune.checkpoint import BEST, Keeping, SavedState, load_best, save, save_best
+from tunesmith.tune.checkpoint import BEST, Keeping, SavedState, forget, load_best, newest, save, save_best
 from tunesmith.tune.durable import raw
 from tunesmith.tune.events import Saved
 from tunesmith.tune.progress import Progress
@@ -82,6 +82,13 @@ class Saver:
         self._saved, self._step, self._epochs = True, progress.step, progress.epochs
         return Saved(step=progress.step, folder=path, bytes=size, seconds=self._cost)
 
+    def back_to(self, step: int) -> SavedState | None:
+        """The newest whole state from before an update, with the later ones thrown away; None where there is none."""
+        state = newest(self.folder, below=step)
+        if state is not None:
+            forget(self.folder, after=state.step)
+        return state
+
     def save_best(self) -> None:
         """Write the present weights as the best ones so far.
 
@@ -103,7 +110,7 @@ def _require_finite(tensors: Mapping[str, Tensor], step: int) -> None:
     if faulty:
         raise NumericsError(
             f"step {step} left a number that is not finite in {faulty[0]}",
-            code="TS-TUNE-012",
+            code="TS-TUNE-013",
             fix="start again with a lower train.learning_rate. It was not saved; the states saved before are whole.",
         )
 

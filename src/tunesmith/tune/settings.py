@@ -39,6 +39,9 @@ class TrainSettings(BaseModel):
     """Factor on the learning rate for each layer further from the head (Howard and Ruder 2018); 1 is even."""
     clip: float = Field(default=1.0, ge=0)
     """Longest gradient, as its norm over all parameters; 0 does not clip."""
+    on_spike: Literal["report", "roll_back"] = "report"
+    """What follows when the loss of a batch lies far above what was usual: its examples are named, or the run also goes
+    back to before the batch that caused it and leaves that batch out."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """Number format of weights and activations; bf16 keeps fp32 master weights. "auto" measures for 50 ms."""
     device: Literal["auto", "cpu", "cuda"] = "auto"

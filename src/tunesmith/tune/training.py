@@ -2,23 +2,47 @@
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from tunesmith.core.batch import Batch
 from tunesmith.core.duration import Duration
 from tunesmith.core.errors import ConfigError, Place
 from tunesmith.core.model import Model
 from tunesmith.tune.data import TrainingData, epoch_groups
-from tunesmith.tune.events import Evaluated, Started, Stepped
+from tunesmith.tune.events import Evaluated, Halved, Started, Stepped
 from tunesmith.tune.form import TrainingForm
-from tunesmith.tune.gradient import Objective, backward, gradient_error
+from tunesmith.tune.gradient import GroupLoss, Objective, backward, gradient_error
 from tunesmith.tune.optimizers import AdamW, clip_factor, groups_of
+from tunesmith.tune.pieces import cut, doubled
 from tunesmith.tune.precision import Choice
 from tunesmith.tune.progress import Progress
 from tunesmith.tune.schedules import rate_factor
 from tunesmith.tune.settings import TrainSettings
+from tunesmith.tune.spikes import WINDOW
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The batches of one update, as window indices, and where they stand in the order of the data."""
+
+    epoch: int
+    number: int
+    """From 0 in the epoch"""
+    batches: list[tuple[int, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The gradient of a group, as numbers; the tensors wait in the optimizer."""
+
+    loss: GroupLoss
+    norm: float
+    seconds: float
+
 
 ROUND_TOKENS = 64
 """bf16 on a processor: token counts are rounded up to a multiple of this (to a quarter of it below 256 tokens)"""
@@ -98,32 +122,103 @@ class Training:
         Raises:
             NumericsError: loss or gradient are not finite. Weights, moments and progress are as they were.
         """
+        return self.update(self.gradient(), rate=rate)
+
+    def gradient(self) -> Found:
+        """The gradient of the next accumulation group, collected in the optimizer. Nothing has learnt from it.
+
+        Raises:
+            NumericsError: loss or gradient are not finite.
+        """
         begin = time.perf_counter()
-        progress, optimizer = self.progress, self.optimizer
         self.objective.model.train()
-        group = self._groups[progress.group]
-        batches = [self.data.batch(indices, multiple=self._multiple).to(self.device) for indices in group]
-        tokens = sum(self.data.tokens(indices) for indices in group)
-        optimizer.discard()
-        found = backward(self.objective, batches, seed=self.data.seed, step=progress.step, collect=optimizer.collect)
-        norm = optimizer.gradient_norm()
+        batches = self.batches(self._groups[self.progress.group])
+        self.optimizer.discard()
+        collect = self.optimizer.collect
+        found = backward(self.objective, batches, seed=self.data.seed, step=self.progress.step, collect=collect)
+        norm = self.optimizer.gradient_norm()
         if not math.isfinite(norm):
-            raise gradient_error(batches, progress.step, optimizer.faulty())
+            raise gradient_error(batches, self.progress.step, self.optimizer.faulty())
+        return Found(loss=found, norm=norm, seconds=time.perf_counter() - begin)
+
+    def update(self, found: Found, *, rate: float | None = None) -> Stepped:
+        """Learn from the gradient that `gradient` collected."""
+        begin = time.perf_counter()
+        progress = self.progress
+        tokens = sum(self.data.tokens(indices) for indices in self._groups[progress.group])
         rate = self.rate() if rate is None else rate
-        optimizer.step(rate, shrink=clip_factor(norm, self.settings.clip))
+        self.optimizer.step(rate, shrink=clip_factor(found.norm, self.settings.clip))
         progress.unseen_decay *= 1 - rate * self._words_decay
-        self._advance(tokens, time.perf_counter() - begin)
+        progress.losses = [*progress.losses, found.loss.loss][-WINDOW:]
+        seconds = found.seconds + time.perf_counter() - begin
+        progress.step += 1
+        progress.tokens += tokens
+        progress.seconds += seconds
+        self._advance()
         return Stepped(
             step=progress.step,
             epoch=progress.epochs,
             done=min(1.0, progress.share(self.length)),
-            loss=found.loss,
-            terms=found.terms,
+            loss=found.loss.loss,
+            terms=found.loss.terms,
             learning_rate=rate,
-            gradient_norm=norm,
+            gradient_norm=found.norm,
             tokens=tokens,
-            seconds=time.perf_counter() - begin,
+            seconds=seconds,
         )
+
+    def batches(self, group: Sequence[tuple[int, ...]]) -> list[Batch]:
+        """The batches of an accumulation group, in the pieces that memory holds, on the device."""
+        pieces = cut(group, self.progress.pieces)
+        return [self.data.batch(indices, multiple=self._multiple).to(self.device) for indices in pieces]
+
+    def upcoming(self) -> Group:
+        """The group that is learnt from next."""
+        return Group(self.progress.epoch, self.progress.group, self._groups[self.progress.group])
+
+    def before(self) -> Group | None:
+        """The group that was learnt from last; None at the start of a run."""
+        epoch, number, groups = self.progress.epoch, self.progress.group, self._groups
+        while True:
+            if number == 0:
+                if epoch == 0:
+                    return None
+                epoch -= 1
+                groups = epoch_groups(self.data, self.settings, epoch)
+                number = len(groups)
+            number -= 1
+            if [epoch, number] not in self.progress.left_out:
+                return Group(epoch, number, groups[number])
+
+    def loss_of(self, group: Group) -> float:
+        """The loss of a group with the weights as they are, without dropout."""
+        model, task = self.objective.model, self.objective.task
+        model.eval()
+        batches = self.batches(group.batches)
+        with torch.no_grad():
+            total = sum(task.loss(model(batch), batch, head=model.head).item() for batch in batches)
+        return total / max(1.0, sum(task.count(batch) for batch in batches))
+
+    def leave_out(self, group: Group) -> None:
+        """Learn nothing from a group, now or when it comes up again."""
+        self.optimizer.discard()
+        self.progress.left_out.append([group.epoch, group.number])
+        if self.progress.passed_over:
+            self._advance()
+
+    def halve(self) -> Halved:
+        """Send batches through the model in twice as many pieces from here on, after `step` ran out of memory.
+
+        Raises:
+            MemoryLimitError: windows go through one by one already.
+        """
+        batches = self._groups[self.progress.group]
+        self.progress.pieces = doubled(batches, self.progress.pieces)
+        self.optimizer.discard()
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+        largest = max(len(piece) for piece in cut(batches, self.progress.pieces))
+        return Halved(step=self.progress.step, pieces=self.progress.pieces, windows=largest)
 
     def take(self, best: Mapping[str, Tensor]) -> None:
         """Put the best weights into the model."""
@@ -145,16 +240,16 @@ class Training:
         )
         return factor * (self.settings.learning_rate or 0.0)
 
-    def _advance(self, tokens: int, seconds: float) -> None:
+    def _advance(self) -> None:
+        """Go on to the next group that is learnt from."""
         progress = self.progress
-        progress.step += 1
-        progress.tokens += tokens
-        progress.seconds += seconds
         progress.group += 1
         if progress.group == progress.groups:
             progress.epoch, progress.group = progress.epoch + 1, 0
             if not progress.finished(self.length):
                 self.plan()
+        if progress.passed_over and not progress.finished(self.length):
+            self._advance()
 
     def evaluate(self, score_of: Callable[[Model], float]) -> Evaluated:
         """Score the model as it is."""

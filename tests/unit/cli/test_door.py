@@ -63,6 +63,14 @@ def test_a_bug_is_reported_where_no_file_can_be_written(tunesmith, monkeypatch, 
     assert "Traceback" in err and "details above" in err
 
 
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory: 9 bytes")])
+def test_a_machine_without_memory_is_no_bug(error, tunesmith, monkeypatch):
+    monkeypatch.setattr(explain, "explained", failing(error))
+    code, _, err = tunesmith("config", "explain", "seed")
+    assert code == 71
+    assert "memory ran out" in err and "fix" in err and "bug" not in err
+
+
 def test_ctrl_c_is_130(tunesmith, monkeypatch):
     monkeypatch.setattr(explain, "explained", failing(KeyboardInterrupt()))
     assert tunesmith("config", "explain", "seed")[0] == 130

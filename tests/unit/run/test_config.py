@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 
 from tunesmith.core.errors import ConfigError, MissingInputError
-from tunesmith.run.config import leaves, origins, overlaid, overridden, parsed, read_config, require_files
+from tunesmith.run.config import origins, overlaid, overridden, parsed, read_config, require_files
+from tunesmith.run.leaves import leaves
 
 TABLE = {"data": {"train": "rows.csv", "text": "body"}, "task": {"kind": "text_classification"}}
 

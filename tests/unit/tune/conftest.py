@@ -110,7 +110,12 @@ def checkpoints(tmp_path: Path) -> Path:
     return tmp_path / "checkpoints"
 
 
-def equal_weights(one: Model, other: Model) -> bool:
-    """Bit by bit."""
-    pairs = zip(one.state_dict().items(), other.state_dict().items(), strict=True)
-    return all(name == again and torch.equal(left, right) for (name, left), (again, right) in pairs)
+@pytest.fixture
+def equal_weights() -> Callable[[Model, Model], bool]:
+    """Whether two models are equal bit by bit."""
+
+    def check(one: Model, other: Model) -> bool:
+        pairs = zip(one.state_dict().items(), other.state_dict().items(), strict=True)
+        return all(name == again and torch.equal(left, right) for (name, left), (again, right) in pairs)
+
+    return check
