@@ -4,7 +4,7 @@ The same road for every caller: notebook, command line, service and evaluation. 
 company, because windows never see each other.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -116,9 +116,17 @@ def load(bundle: Path | str) -> Predictor:
 
 
 def answered(
-    model: Model, task: Task, examples: Sequence[Example], *, tokenizer: Tokenizer, batch_tokens: int = 4096
+    model: Model,
+    task: Task,
+    examples: Sequence[Example],
+    *,
+    tokenizer: Tokenizer,
+    batch_tokens: int = 4096,
+    progress: Callable[[int], None] | None = None,
 ) -> Answered:
     """Encode, run and decode: the one road to an answer, for a bundle and for a model that is still being trained.
+
+    `progress` receives the number of windows finished by each forward pass; what it raises ends the work.
 
     Raises:
         DataError: an example is blank, or not what the task reads.
@@ -132,7 +140,7 @@ def answered(
                 fix="leave the row out.",
             )
     windows = task.encode(examples, tokenizer)
-    logits = [tensor for _, tensor in logits_of(model, windows, batch_tokens=batch_tokens)]
+    logits = [tensor for _, tensor in logits_of(model, windows, batch_tokens=batch_tokens, progress=progress)]
     return Answered(task.decode(examples, windows, logits, head=model.head), windows, logits)
 
 

@@ -28,6 +28,12 @@ def train(
 
     Ctrl-C or SIGTERM saves and exits with 130 or 143; the same command with --resume goes on to the same result.
     """
+    from tunesmith.run.lock import require_free
+
+    target = folder or Path("runs") / file.stem
+    if not find_lr:
+        require_free(target)  # before torch is imported: a second writer is to be gone at once
+
     from tunesmith.cli.progress import PlainWatch, RichWatch
     from tunesmith.run.config import origins, read_config, read_table
     from tunesmith.run.events import Finished, Interrupted
@@ -36,7 +42,6 @@ def train(
     from tunesmith.run.train import run
 
     config = read_config(file, overrides=assignments, data=data)
-    target = folder or Path("runs") / file.stem
     if find_lr:
         _find_lr(config, as_json=as_json)
         return

@@ -24,8 +24,8 @@ from tunesmith.run.journal import Journal
 from tunesmith.run.prepared import Prepared
 from tunesmith.run.silver import read_learnt, read_silver, silver_pairs, write_learnt, write_silver
 from tunesmith.tune.checkpoint import Keeping, SavedState, newest
-from tunesmith.tune.events import DONE, Stopped
-from tunesmith.tune.fit import Evaluate, TrainingData, fit
+from tunesmith.tune.events import DONE, Started, Stopped
+from tunesmith.tune.fit import CutShort, Evaluate, TrainingData, fit
 from tunesmith.tune.settings import TrainSettings
 
 
@@ -66,11 +66,21 @@ def settings_of(ready: Prepared) -> TrainSettings:
     return config.train.model_copy(update={"learning_rate": rate})
 
 
+def cut_short_by(should_stop: Callable[[], str | None]) -> Callable[[int], None]:
+    """What is called between two forward passes, so that no wish to stop waits until all rows are answered."""
+
+    def look(_: int) -> None:
+        if should_stop():
+            raise CutShort
+
+    return look
+
+
 def trained(
     ready: Prepared, model: Model, folder: RunFolder, *, resume: bool, should_stop: Callable[[], str | None]
 ) -> Generator[RunEvent, None, Stopped]:
     """The lessons of the run: silver pairs where there are any, then the training rows."""
-    lessons = _Lessons(ready, model, _dev_score(ready), should_stop)
+    lessons = _Lessons(ready, model, _dev_score(ready, should_stop), should_stop)
     state = None
     if ready.config.silver:
         stopped = yield from lessons.rehearsed(ready.config.silver, folder.silver, resume=resume)
@@ -133,6 +143,8 @@ class _Lessons:
         for event in events:
             journal.note(event, metric=task.main_metric)
             yield event
+            if isinstance(event, Started):
+                yield from map(Noted, event.notes)
             if isinstance(event, Stopped):
                 return event
         raise RuntimeError("the loop ended without saying why")
@@ -147,13 +159,13 @@ def _silver_settings(ready: Prepared, wanted: SilverSettings) -> TrainSettings:
     return settings_of(ready).model_copy(update=own)
 
 
-def _dev_score(ready: Prepared) -> Evaluate:
+def _dev_score(ready: Prepared, should_stop: Callable[[], str | None]) -> Evaluate:
     """The main metric on the dev rows, which are encoded once for all lessons."""
     examples, task, main = ready.data.dev, ready.task, ready.task.main_metric
     windows = task.encode(examples, ready.tokenizer)
 
     def evaluate(model: Model) -> float:
-        logits = [tensor for _, tensor in logits_of(model, windows)]
+        logits = [tensor for _, tensor in logits_of(model, windows, progress=cut_short_by(should_stop))]
         answers = task.decode(examples, windows, logits, head=model.head)
         tuned = task.tuned(answers)
         if tuned != task:  # the step that serves best with its thresholds is the one to keep

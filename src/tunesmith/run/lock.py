@@ -9,8 +9,19 @@ from pathlib import Path
 
 from tunesmith.core.errors import BusyError, Place
 
+ANOTHER = "another process"
 TRIES, PAUSE = 5, 0.02
 """Whoever asks for the holder holds the lock for an instant (below): that must not stop a run from beginning."""
+
+
+def require_free(folder: Path) -> None:
+    """Refuse a folder that another process writes into, before anything slow is imported or read for it.
+
+    Raises:
+        BusyError: another process writes into the folder.
+    """
+    if owner := holder(folder):
+        raise _busy(folder, owner)
 
 
 @contextmanager
@@ -23,13 +34,7 @@ def locked(folder: Path) -> Iterator[None]:
     file = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
     try:
         if not any(_taken(file, pause) for pause in (*[PAUSE] * (TRIES - 1), 0.0)):
-            owner = _named(file)
-            raise BusyError(
-                f"another process{f' ({owner})' if owner else ''} writes into this run",
-                code="TS-RUN-003",
-                place=Place(file=str(folder)),
-                fix="wait for it, stop it, or name another folder with --out.",
-            )
+            raise _busy(folder, _named(file) or ANOTHER)
         os.ftruncate(file, 0)
         os.pwrite(file, f"pid {os.getpid()}\n".encode("ascii"), 0)
         yield
@@ -46,12 +51,21 @@ def holder(folder: Path) -> str | None:
     try:
         fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
-        return _named(file) or "another process"
+        return _named(file) or ANOTHER
     except OSError:  # a file system without locks
         return None
     finally:
         os.close(file)
     return None
+
+
+def _busy(folder: Path, owner: str) -> BusyError:
+    return BusyError(
+        f"{ANOTHER}{f' ({owner})' if owner != ANOTHER else ''} writes into this run",
+        code="TS-RUN-003",
+        place=Place(file=str(folder)),
+        fix="wait for it, stop it, or name another folder with --out.",
+    )
 
 
 def _taken(file: int, pause: float) -> bool:

@@ -32,13 +32,17 @@ def require_same_run(folder: RunFolder, ready: Prepared) -> None:
                 fix="set it back, or start a new run in another folder.",
             )
     rows = read_json(folder.split)["fingerprint"]
-    changed = [name for name, fingerprint in ready.data.record["fingerprint"].items() if rows.get(name) != fingerprint]
-    subject = f"the {changed[0]} rows" if changed else "the files of the backbone"
-    if changed or began["backbone"] != ready.checkpoint.fingerprint:
+    for name, fingerprint in ready.data.record["fingerprint"].items():
+        _require_same(f"the {name} rows", rows.get(name), fingerprint, key=f"data.{name}")
+    _require_same("the files of the backbone", began["backbone"], ready.checkpoint.fingerprint, key="backbone")
+
+
+def _require_same(subject: str, before: str | None, now: str, *, key: str) -> None:
+    if before != now:
         raise DataError(
-            f"{subject} changed since the run began",
+            f"{subject} changed since the run began: sha256 {(before or 'unknown')[:16]} then, {now[:16]} now",
             code="TS-RUN-016",
-            place=Place(key=f"data.{changed[0]}" if changed else "backbone"),
+            place=Place(key=key),
             fix="restore what was there, or start a new run in another folder.",
         )
 

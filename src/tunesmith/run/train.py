@@ -4,6 +4,7 @@ Nothing here decides anything a configuration could not: each stage is a call in
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 
 from tunesmith.bundle.predictor import answered
 from tunesmith.core.example import Example
@@ -16,12 +17,13 @@ from tunesmith.models.surgery import merge
 from tunesmith.run.config import RunConfig
 from tunesmith.run.events import Finished, Interrupted, Noted, Phase, RunEvent
 from tunesmith.run.folder import RunFolder, read_json
-from tunesmith.run.lessons import trained, tuned_model
+from tunesmith.run.lessons import cut_short_by, trained, tuned_model
 from tunesmith.run.lock import locked
 from tunesmith.run.prepared import Prepared, prepared
 from tunesmith.run.results import bundled, judged, write_adapter_of, write_inputs
 from tunesmith.run.same_run import require_same_run
 from tunesmith.tune.events import DONE
+from tunesmith.tune.fit import CutShort
 
 CHUNK = 1024
 """Examples answered between two signs of progress."""
@@ -56,24 +58,27 @@ def run(
         if stopped.reason not in DONE:
             yield Interrupted(stopped.step, stopped.reason, folder.path)
             return
-        for event in _concluded(ready, model, folder):
-            if (wish := should_stop()) and not isinstance(event, Finished):
-                yield Interrupted(stopped.step, wish, folder.path)
-                return
-            yield event
+        try:
+            for event in _concluded(ready, model, folder, cut_short_by(should_stop)):
+                if should_stop() and not isinstance(event, Finished):
+                    raise CutShort
+                yield event
+        except CutShort:
+            yield Interrupted(stopped.step, should_stop() or "", folder.path)
 
 
-def _concluded(ready: Prepared, model: Model, folder: RunFolder) -> Iterator[RunEvent]:
+def _concluded(ready: Prepared, model: Model, folder: RunFolder, progress: Callable[[int], None]) -> Iterator[RunEvent]:
     """From a trained model to answers, report and bundle; done again from the last saved state where it is cut off."""
+    answers = partial(_answers, model, tokenizer=ready.tokenizer, progress=progress)
     yield Phase("judging", "answers, intervals, baselines")
     write_adapter_of(ready, model, folder)
     merge(model)
-    dev = list(_answers(model, ready.task, ready.data.dev, ready.tokenizer))
+    dev = list(answers(ready.task, ready.data.dev))
     task = ready.task.tuned(dev)
     again = task != ready.task  # thresholds changed what is answered
-    rows = _answers(model, task, ready.data.dev, ready.tokenizer) if again else dev
+    rows = answers(task, ready.data.dev) if again else dev
     yield Noted(f"{write_predictions(folder.predictions('dev'), rows)} answers on dev")
-    rows = _answers(model, task, ready.data.test, ready.tokenizer)
+    rows = answers(task, ready.data.test)
     yield Noted(f"{write_predictions(folder.predictions('test'), rows)} answers on test")
     report = judged(folder, ready, task)
     yield Phase("bundling", "weights, tokenizer, golden rows, model card")
@@ -81,6 +86,9 @@ def _concluded(ready: Prepared, model: Model, folder: RunFolder) -> Iterator[Run
     yield Finished(folder.path, report)
 
 
-def _answers(model: Model, task: Task, examples: Sequence[Example], tokenizer: Tokenizer) -> Iterator[Prediction]:
+def _answers(
+    model: Model, task: Task, examples: Sequence[Example], *, tokenizer: Tokenizer, progress: Callable[[int], None]
+) -> Iterator[Prediction]:
     for start in range(0, len(examples), CHUNK):
-        yield from answered(model, task, examples[start : start + CHUNK], tokenizer=tokenizer).predictions
+        part = examples[start : start + CHUNK]
+        yield from answered(model, task, part, tokenizer=tokenizer, progress=progress).predictions

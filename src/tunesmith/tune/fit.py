@@ -29,6 +29,11 @@ from tunesmith.tune.settings import TrainSettings
 from tunesmith.tune.training import Found, Training
 
 Evaluate = Callable[[Model], float]
+"""Scores the model. It may look at the wish to stop now and then, and raise `CutShort` where there is one."""
+
+
+class CutShort(Exception):  # not an error: what was cut short is done anew when the run goes on
+    """An evaluation ended half-way, because the run is asked to stop."""
 
 
 def fit(
@@ -108,7 +113,10 @@ class _Loop:
                 return
             over = progress.finished(training.length)
             if self.evaluate and self._evaluation_due(over):
-                yield self._judged(self.evaluate)
+                judged = self._judged(self.evaluate)
+                if judged is None:
+                    continue  # the wish is granted above
+                yield judged
             patience = training.settings.patience
             if over or (patience is not None and progress.worse >= patience):
                 self.reason = "finished" if over else "patience"
@@ -144,8 +152,11 @@ class _Loop:
         progress = self.training.progress
         return progress.evaluated_step != progress.step and (over or progress.evaluation_due(self.every))
 
-    def _judged(self, evaluate: Evaluate) -> Evaluated:
-        judged = self.training.evaluate(evaluate)
+    def _judged(self, evaluate: Evaluate) -> Evaluated | None:
+        try:
+            judged = self.training.evaluate(evaluate)
+        except CutShort:
+            return None
         if judged.best and self.saver:
             self.saver.save_best()
         elif judged.best:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from tunesmith.core.duration import Duration
-from tunesmith.core.errors import ConfigError, DataError, ModelFileError, Place
+from tunesmith.core.errors import ConfigError, DataError, ModelFileError, NumericsError, Place
 from tunesmith.tune.checkpoint import BEST, Keeping, SavedState, forget, load_best, newest, save, save_best
 from tunesmith.tune.durable import raw
 from tunesmith.tune.events import Saved
@@ -66,11 +66,13 @@ class Saver:
 
         Raises:
             StorageError: the disk failed or is full.
+            NumericsError: a weight or moment is not a finite number.
         """
         begin = time.monotonic()
         progress = self.training.progress
         record = {"schema": 1, "progress": progress.as_record(), **self._identity}
         tensors = self.training.optimizer.state()
+        _require_finite(tensors, progress.step)
         if progress.best_step not in (None, progress.step):
             best = load_best(self.folder, progress.best_step or 0)
             tensors |= {f"{BEST}.{name}": value for name, value in best.items()}
@@ -91,12 +93,29 @@ class Saver:
         return state
 
     def save_best(self) -> None:
-        """Write the present weights as the best ones so far."""
+        """Write the present weights as the best ones so far.
+
+        Raises:
+            StorageError: the disk failed or is full.
+            NumericsError: a weight is not a finite number.
+        """
+        _require_finite(self.training.optimizer.masters, self.training.progress.step)
         save_best(self.folder, self.training.progress.step, self.training.optimizer.masters)
 
     def load_best(self, step: int) -> dict[str, Tensor]:
         """The weights of the best step."""
         return load_best(self.folder, step)
+
+
+def _require_finite(tensors: Mapping[str, Tensor], step: int) -> None:
+    """An update of finite numbers can overflow, and only the next loss would tell; a state never holds that."""
+    faulty = [name for name, tensor in tensors.items() if not bool(torch.isfinite(tensor).all())]
+    if faulty:
+        raise NumericsError(
+            f"step {step} left a number that is not finite in {faulty[0]}",
+            code="TS-TUNE-013",
+            fix="start again with a lower train.learning_rate. It was not saved; the states saved before are whole.",
+        )
 
 
 def identity(training: Training) -> dict[str, Any]:

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from tunesmith.core.errors import ConfigError, DataError
+from tunesmith.core.model import Model
+from tunesmith.models import inference
 from tunesmith.run.config import parsed
 from tunesmith.run.events import Finished, Interrupted, Phase, RunEvent
 from tunesmith.run.folder import opened
@@ -44,6 +46,34 @@ def test_a_run_can_be_stopped_while_it_is_judged(tmp_path: Path, tiny_bert_folde
     last = list(events(resume=True))[-1]
     assert isinstance(last, Finished)
     assert (tmp_path / "run" / "bundle").is_dir()
+
+
+@pytest.mark.parametrize("phase, passes", [("training", 3), ("judging", 1)])
+def test_a_wish_to_stop_waited_until_all_rows_were_answered(
+    tmp_path: Path, tiny_bert_folder: Path, monkeypatch: pytest.MonkeyPatch, phase: str, passes: int
+) -> None:
+    rows = [{"text": text, "label": label} for text, label in TEXTS]
+    for name in ("rows.jsonl", "dev.jsonl"):
+        write_rows(tmp_path / name, rows)
+    config = parsed(small(tiny_bert_folder, dev="dev.jsonl"), folder=tmp_path)
+    monkeypatch.setattr(inference, "batches_by_length", lambda lengths, _: [[index] for index in range(len(lengths))])
+    seen: list[str] = []
+    done = 0
+    answered = Model.forward
+
+    def forward(self: Model, *given: Any, **named: Any) -> Any:
+        nonlocal done
+        done += not self.training and seen[-1] == phase
+        return answered(self, *given, **named)
+
+    monkeypatch.setattr(Model, "forward", forward)
+    wish = lambda: "SIGTERM" if done >= passes else None  # noqa: E731
+    for event in run(config, opened(tmp_path / "run", resume=False), origins={}, should_stop=wish):
+        seen += [event.name] if isinstance(event, Phase) else []
+    assert isinstance(event, Interrupted) and event.signal == "SIGTERM" and seen[-1] == phase
+    assert done == passes, "no further row was answered"
+    *_, last = run(config, opened(tmp_path / "run", resume=True), origins={}, resume=True)
+    assert isinstance(last, Finished)
 
 
 def test_the_kept_step_is_the_one_that_answers_best_with_its_thresholds(tmp_path: Path, tiny_bert_folder: Path) -> None:
@@ -110,7 +140,7 @@ def test_other_dev_rows_are_refused_on_resuming(tmp_path: Path, tiny_bert_folder
     folder = opened(tmp_path / "run", resume=False)
     list(run(config, folder, origins={}, should_stop=lambda: "SIGINT"))
     write_rows(tmp_path / "dev.jsonl", rows[:-2])
-    with pytest.raises(DataError, match="the dev rows changed"):
+    with pytest.raises(DataError, match=r"the dev rows changed .* sha256 [0-9a-f]{16} then, [0-9a-f]{16} now"):
         list(run(config, folder, origins={}, resume=True))
 
 

@@ -2,18 +2,19 @@
 
 import itertools
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from tunesmith.core.errors import ConfigError, DataError, ModelFileError
+from reliability.corrupted_states import damages
+from tunesmith.core.errors import ConfigError, DataError, ModelFileError, NumericsError
 from tunesmith.core.rooms import REGULARIZERS
 from tunesmith.tune.checkpoint import Keeping, newest
 from tunesmith.tune.data import TrainingData
 from tunesmith.tune.events import Evaluated, Saved, Started, Stepped, Stopped
+from tunesmith.tune.fit import CutShort
 
 SETTINGS = {"length": "3 epochs", "evaluate_every": "7 steps", "accumulate": 2}
 """15 steps: 5 in each epoch, the last group of an epoch is smaller"""
@@ -86,6 +87,27 @@ def test_stopping_when_complete_still_completes_after_resume(bench: Any, checkpo
     assert same(bits(straight), bits(resumed))
 
 
+def test_a_wish_to_stop_waited_for_the_end_of_an_evaluation(bench: Any, checkpoints: Path) -> None:
+    straight = bench.model()
+    bench.trained(straight, **SETTINGS)
+    wishes: list[str] = []
+    score = bench.accuracy
+
+    def cut(_: object) -> float:
+        wishes.append("SIGTERM")
+        raise CutShort
+
+    bench.accuracy = cut
+    keeping = Keeping(folder=checkpoints, should_stop=lambda: wishes[0] if wishes else None)
+    *_, saved, stopped = bench.trained(bench.model(), keeping=keeping, **SETTINGS)
+    assert isinstance(saved, Saved) and (stopped.step, stopped.reason, len(wishes)) == (7, "SIGTERM", 1)
+    bench.accuracy = score
+    resumed = bench.model()
+    rest = bench.trained(resumed, keeping=Keeping(folder=checkpoints, resume=newest(checkpoints)), **SETTINGS)
+    assert [type(event) for event in rest[:2]] == [Started, Evaluated], "the evaluation is made anew"
+    assert same(bits(straight), bits(resumed))
+
+
 def test_a_complete_run_resumes_to_the_same_end_without_a_step(bench: Any, checkpoints: Path) -> None:
     straight = bench.model()
     bench.trained(straight, keeping=Keeping(folder=checkpoints), **SETTINGS)
@@ -132,38 +154,13 @@ def interrupted(bench: Any, checkpoints: Path, **settings: Any) -> None:
 
 
 def corrupt(folder: Path, how: str) -> None:
-    weights = folder / "tensors.safetensors"
-    content = weights.read_bytes()
-
-    def flipped(place: int) -> bytes:
-        changed = bytearray(content)
-        changed[place] ^= 4
-        return bytes(changed)
-
-    DAMAGES[how](weights, folder / "MANIFEST.json", flipped, folder.parent / "step-00000006")
+    EVERY_DAMAGE[how](folder, folder.parent / "step-00000006")
 
 
-def _as_another(weights: Path, other: Path) -> None:
-    for file in weights.parent.iterdir():
-        file.write_bytes((other / file.name).read_bytes())
+EVERY_DAMAGE = damages(3)
 
 
-DAMAGES: dict[str, Callable[[Path, Path, Any, Path], Any]] = {
-    "flipped bit in a weight": lambda weights, _, flipped, __: weights.write_bytes(flipped(-5)),
-    "flipped bit in the header": lambda weights, _, flipped, __: weights.write_bytes(flipped(20)),
-    "truncated": lambda weights, *_: weights.write_bytes(weights.read_bytes()[:900]),
-    "empty": lambda weights, *_: weights.write_bytes(b""),
-    "missing file": lambda weights, *_: weights.unlink(),
-    "missing manifest": lambda _, manifest, *__: manifest.unlink(),
-    "damaged manifest": lambda _, manifest, *__: manifest.write_text("{"),
-    "manifest of another shape": lambda _, manifest, *__: manifest.write_text("[1]"),
-    "changed record": lambda weights, *_: (weights.parent / "record.json").write_text("{}"),
-    "swapped file": lambda weights, _, __, other: weights.write_bytes((other / weights.name).read_bytes()),
-    "another state under this name": lambda weights, _, __, other: _as_another(weights, other),
-}
-
-
-@pytest.mark.parametrize("how", DAMAGES)
+@pytest.mark.parametrize("how", EVERY_DAMAGE)
 def test_a_damaged_state_is_passed_over_with_one_notice(bench: Any, checkpoints: Path, how: str) -> None:
     interrupted(bench, checkpoints)
     corrupt(checkpoints / "step-00000009", how)
@@ -176,7 +173,7 @@ def test_a_run_goes_on_from_before_the_damage_and_replaces_it(bench: Any, checkp
     straight = bench.model()
     bench.trained(straight)
     interrupted(bench, checkpoints)
-    corrupt(checkpoints / "step-00000009", "truncated")
+    corrupt(checkpoints / "step-00000009", "weights cut short")
     resumed = bench.model()
     keeping = Keeping(folder=checkpoints, resume=newest(checkpoints))
     rest = bench.trained(resumed, keeping=keeping, save_every="2 steps")
@@ -196,7 +193,7 @@ def test_best_weights_damaged_on_disk_are_refused_and_a_resume_brings_them_back(
     with pytest.raises(ModelFileError, match="best weights cannot be used"):
         for event in bench.events(damaged, keeping=Keeping(folder=checkpoints), **settings):
             if isinstance(event, Stepped) and event.step == 18:
-                corrupt(checkpoints / "best", "flipped bit in a weight")
+                corrupt(checkpoints / "best", "weights short of one byte")
     left = iter(scores[3:])
     state = newest(checkpoints)
     assert state is not None and state.step == 14
@@ -207,7 +204,7 @@ def test_best_weights_damaged_on_disk_are_refused_and_a_resume_brings_them_back(
 def test_nothing_starts_where_every_state_is_damaged(bench: Any, checkpoints: Path) -> None:
     interrupted(bench, checkpoints)
     for folder in checkpoints.glob("step-*"):
-        corrupt(folder, "empty")
+        corrupt(folder, "empty weights")
     with pytest.raises(ModelFileError, match="no saved state can be used"):
         newest(checkpoints)
 
@@ -258,6 +255,13 @@ def test_another_base_model_is_refused_where_it_is_frozen(bench: Any, checkpoint
     other.backbone.layers[0].feed_forward.up.weight.data[0, 0] += 1e-3
     with pytest.raises(DataError, match="weights that do not learn"):
         bench.trained(other, keeping=Keeping(folder=checkpoints, resume=newest(checkpoints)), save_every="3 steps")
+
+
+def test_weights_that_overflowed_were_saved(bench: Any, checkpoints: Path) -> None:
+    keeping = Keeping(folder=checkpoints)
+    with pytest.raises(NumericsError, match="step 1 left a number that is not finite in master"):
+        bench.trained(bench.model(), keeping=keeping, learning_rate=1e39, warmup=0.0, length="1 steps", scored=False)
+    assert newest(checkpoints) is None
 
 
 def test_another_machine_is_noted(bench: Any, checkpoints: Path) -> None:
