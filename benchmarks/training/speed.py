@@ -18,7 +18,7 @@ from importlib import import_module
 from pathlib import Path
 
 from benchmarks import machine, rounds
-from benchmarks.training import bars, recipe
+from benchmarks.training import bars, effects, recipe
 from benchmarks.training import rows as data_rows
 from benchmarks.training.measured import as_row
 
@@ -77,7 +77,7 @@ def main():
     parser.add_argument("--seed", type=int, default=0, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.table:
-        print(bars.table(options.out))
+        print(f"{bars.table(options.out)}\n\n{effects.table(rounds.read(options.out))}")
     elif options.variant:
         one(options)
     else:
