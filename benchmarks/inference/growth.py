@@ -2,7 +2,7 @@
 
     export TUNESMITH_DATA=... OMP_NUM_THREADS=2
     python -m benchmarks.inference.growth                            1k, 10k, 100k rows
-    python -m benchmarks.inference.growth --million                  and a million: hours, not minutes
+    python -m benchmarks.inference.growth --million                  and a million: about an hour
 
 Sentences of conll2003 eng.testb in turn, a fresh process for each size, answers counted and thrown away: time should
 grow with the rows and memory should not. Rows go to `growth.jsonl` beside this file; a chart of bars is printed.

@@ -16,7 +16,10 @@ from tunesmith.tune import form, training
 
 
 def padded():
-    """Linear layers multiply a whole rectangle: each batch gets as many throw-away rows as padding would have."""
+    """Linear layers multiply a whole rectangle: beside each window stands one of throw-away rows that fills it up.
+
+    Attention still knows which rows belong together, so this costs less than real padding does.
+    """
     plain = tune_data.TrainingData.batch
 
     def batch(self, indices, *, multiple=1):
@@ -40,6 +43,7 @@ def hosted():
         return backbone
 
     loading.load_backbone = load_backbone
+    training.ROUND_TOKENS = 1  # what is rounded up becomes one more window, which a rectangle would pad in full
     one_chunk()
 
 

@@ -6,8 +6,8 @@ question here: labels stand on first sub-words, the rate falls, gradients are cl
 
 import torch
 from benchmarks.training.measured import Measured, Stopwatch
+from benchmarks.training.peer import answers_of, model_for, tag_targets
 from benchmarks.training.recipe import BATCH, CLIP, HELD_BATCH, LENGTH, backbone_folder, rate
-from benchmarks.training.trainer import answers_of, model_for, tag_targets
 from torch.utils.data import DataLoader, Dataset
 from transformers import AutoTokenizer
 

@@ -13,11 +13,11 @@ import tempfile
 
 import torch
 from benchmarks.training.measured import Measured, Stopwatch
+from benchmarks.training.peer import answers_of, encoded, model_for
 from benchmarks.training.recipe import (
     BATCH,
     CLIP,
     HELD_BATCH,
-    LENGTH,
     LORA_ALPHA,
     LORA_RANK,
     LORA_TARGETS,
@@ -26,8 +26,6 @@ from benchmarks.training.recipe import (
 )
 from datasets import Dataset
 from transformers import (
-    AutoModelForSequenceClassification,
-    AutoModelForTokenClassification,
     AutoTokenizer,
     DataCollatorForTokenClassification,
     DataCollatorWithPadding,
@@ -40,7 +38,7 @@ from transformers import (
 def measure(task, data, *, epochs, seed, best=False, lora=False):
     """Train on `data.train`, answer `data.held`."""
     tokenizer = AutoTokenizer.from_pretrained(backbone_folder())
-    train, held = (encoded(task, rows, data.labels, tokenizer) for rows in (data.train, data.held))
+    train, held = (Dataset.from_dict(encoded(task, rows, data.labels, tokenizer)) for rows in (data.train, data.held))
     torch.manual_seed(seed)
     model = model_for(task, data.labels)
     if lora:
@@ -84,53 +82,6 @@ def measure(task, data, *, epochs, seed, best=False, lora=False):
         answers=answers_of(task, output.predictions, output.label_ids, data.labels),
         whole=not lora,
     )
-
-
-def encoded(task, rows, labels, tokenizer):
-    """Rows as the examples of transformers encode them; for tags, the first sub-word of a word carries its tag."""
-    texts = [list(row.words) if row.words else row.text for row in rows]
-    pairs = [row.pair for row in rows] if task == "pairs" else None
-    batch = tokenizer(texts, pairs, is_split_into_words=task == "ner", truncation=True, max_length=LENGTH)
-    batch["labels"] = [_target(task, row, labels, batch.word_ids(index)) for index, row in enumerate(rows)]
-    return Dataset.from_dict(dict(batch))
-
-
-def model_for(task, labels):
-    """The pretrained encoder in fp32 with a fresh head."""
-    folder = backbone_folder()
-    if task == "ner":
-        return AutoModelForTokenClassification.from_pretrained(folder, num_labels=len(labels), dtype=torch.float32)
-    kind = "regression" if task == "pairs" else "single_label_classification"
-    return AutoModelForSequenceClassification.from_pretrained(
-        folder, num_labels=len(labels) or 1, problem_type=kind, dtype=torch.float32
-    )
-
-
-def answers_of(task, logits, targets, labels):
-    """Tags of the words that the window shows, intents, or scores, each the likeliest by itself."""
-    match task:
-        case "ner":
-            kept = zip(logits.argmax(-1), targets, strict=True)
-            return [[labels[tag] for tag in row[gold != -100]] for row, gold in kept]
-        case "intents":
-            return [labels[index] for index in logits.argmax(-1)]
-        case "pairs":
-            return logits[:, 0].tolist()
-
-
-def tag_targets(tags, word_ids, labels):
-    """The class of a word's tag at its first sub-word, -100 everywhere else."""
-    made, before = [], None
-    for word in word_ids:
-        made.append(-100 if word is None or word == before else labels.index(tags[word]))
-        before = word
-    return made
-
-
-def _target(task, row, labels, word_ids):
-    if task == "ner":
-        return tag_targets(row.gold, word_ids, labels)
-    return row.gold if task == "pairs" else labels.index(row.gold)
 
 
 def _wrapped(model, task):
