@@ -1,0 +1,45 @@
+"""The table of the ablation: how many times as fast, and with how much of the memory, a step runs with each trick.
+
+Above 1 in speed means that the trick pays. Each cell is a median and range over the rounds of the newest full run of
+`speed --variants ablation` on that data set.
+"""
+
+from benchmarks import rounds
+
+TASKS = {"ner": "conll2003", "intents": "banking77"}
+TRICKS = {
+    "fp32": "bf16, against fp32",
+    "no_ragged": "linear layers on real tokens only, against a rectangle of as many rows as padding makes",
+    "no_ragged_hosted": "ragged encoder, against transformers' own over one padded rectangle",
+    "no_own_attention": "own attention core, against scaled_dot_product_attention",
+    "no_fp32_attention": "fp32 attention in short chunks, against bf16",
+    "round_1": "tokens rounded up to 64, against none",
+    "round_16": "tokens rounded up to 64, against 16",
+    "whole_table": "only embedding rows that occur, against the whole table",
+    "torch_dropout": "dropout by bytes, against torch's",
+    "one_chunk": "attention in up to four chunks of like length, against one",
+}
+BASE = "tunesmith"
+ROWS, EPOCHS = 1000, 3
+
+
+def table(rows):
+    """Markdown, one line a trick."""
+    runs = {task: _newest(rows, task) for task in TASKS}
+    names = [f"{name} {what}" for name in TASKS.values() for what in ("speed", "memory")]
+    lines = [f"| trick | {' | '.join(names)} |", f"|{'---|' * (1 + len(names))}"]
+    for variant, trick in TRICKS.items():
+        cells = []
+        for own in runs.values():
+            for key in ("tokens_per_second", "peak_rss_mb"):
+                values = rounds.ratios(own, BASE, variant, key)
+                cells.append(rounds.spread(values) if values else "-")
+        lines.append(f"| {trick} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _newest(rows, task):
+    """The newest full run with a switch in it; runs are in the order they were written."""
+    full = [row for row in rows if row["task"] == task and row["rows"] >= ROWS and row["epochs"] >= EPOCHS]
+    runs = [row["run"] for row in full if row["variant"] in TRICKS and row["variant"] != "fp32"]
+    return [row for row in full if row["run"] == runs[-1]] if runs else []
