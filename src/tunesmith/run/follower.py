@@ -76,7 +76,7 @@ class Follower:
         elif "fault" in answer:
             self._give_up(answer["fault"])
         elif process.returncode == -signal.SIGALRM:
-            self._give_up(f"it took longer than {self.wait:g} s (the key `wait`)")
+            self._too_long()
         else:
             self._give_up(f"its process ended with {process.returncode}")
 
@@ -86,6 +86,9 @@ class Follower:
         except ValueError:
             return {}
         return answer if isinstance(answer, dict) else {}
+
+    def _too_long(self) -> None:
+        self._give_up(f"it took longer than {self.wait:g} s (the key `wait`)")
 
     def _give_up(self, reason: str) -> None:
         self._fault = reason
@@ -113,7 +116,7 @@ class Follower:
         if "done" in self._answered():  # all is written down, and only leaving takes so long
             self._close(self._process)
         else:
-            self._give_up(f"it did not end within {self.wait:g} s (the key `wait`)")
+            self._too_long()
         return False
 
 

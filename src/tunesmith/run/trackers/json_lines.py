@@ -2,8 +2,8 @@
 
     {"run": "demo", "id": "6f0c...", "event": "step", "time": 1760000000.1, "lesson": "training", "step": 12, ...}
 
-The last line of a run is its ending: `state`, the scores under `final/test/span_f1` with `/low` and `/high`, the cost under
-`cost/seconds`.
+The last line of a run is its ending: `state`, the scores under `final/test/span_f1` with `/low` and `/high`, the cost
+under `cost/seconds`.
 
 When to use it: a program of your own that draws or collects; one file for many runs, one after another.
 Cost: one small write an event. A crash leaves whole lines and at most one cut at the end, which is removed on going on.

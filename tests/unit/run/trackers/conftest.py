@@ -22,6 +22,7 @@ FINISHED = Ending(
     scores={"test/span_f1": {"value": 0.8, "low": 0.7, "high": 0.9}, "test/exact": {"value": 0.5, "low": None}},
     cost={"seconds": 1.5, "device": "cpu"},
 )
+KILLED = Ending(state="interrupted", reason="SIGTERM at step 4")
 WATCH = """
 import os, socket, sys
 
@@ -42,7 +43,7 @@ class Told:
     folder: Path
     watched: Path
     asked: list[str] = field(default_factory=list)
-    killed: Ending = Ending(state="interrupted", reason="SIGTERM at step 4")
+    killed: Ending = field(default=KILLED)
 
     def __call__(
         self,
