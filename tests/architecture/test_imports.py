@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+TRACKING = {"wandb", "mlflow", "tensorboard", "sqlalchemy"}
 PROBE = """
 import json, sys
 try:
@@ -32,8 +33,9 @@ def modules_after(code: str) -> set[str]:
         "from tunesmith.cli.main import app; app(['runs', 'diff', '--help'])",
         "import tunesmith.run.catalogue, tunesmith.run.account, tunesmith.run.difference, tunesmith.run.journal",
         "import tunesmith.judge.report, tunesmith.judge.page, tunesmith.judge.scoring",
+        "import tunesmith.run.tracker_process, tunesmith.run.trackers.json_lines, tunesmith.run.trackers.wandb",
     ],
 )
 def test_torch_stays_out(code: str) -> None:
-    heavy = modules_after(code) & {"torch", "transformers", "sklearn", "starlette", "datasets"}
+    heavy = modules_after(code) & ({"torch", "transformers", "sklearn", "starlette", "datasets"} | TRACKING)
     assert not heavy

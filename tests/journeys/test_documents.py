@@ -68,9 +68,9 @@ def test_every_verb_and_option_exists(file: Path) -> None:
 @every_document
 def test_every_key_in_backticks_exists(file: Path) -> None:
     known = {key for key, _ in meanings()}
-    short = {re.sub(r"^(task|method|regularizers)\.[a-z_]+\.", r"\1.", key) for key in known}
+    short = {re.sub(r"^(task|method|regularizers|trackers)\.[a-z_]+\.", r"\1.", key) for key in known}
     formats = {"data.encoding", "data.separator", "data.text", "data.pair", "data.score", "data.label", "data.group"}
-    pattern = r"`((?:data|task|method|train|regularizers)\.[a-z_.]+?)(?: = [^`]*)?`"
+    pattern = r"`((?:data|task|method|train|regularizers|trackers)\.[a-z_.]+?)(?: = [^`]*)?`"
     for key in re.findall(pattern, file.read_text(encoding="utf-8")):
         if not key.endswith((".py", ".toml", ".csv", ".jsonl", ".kind")):
             assert key in known | short | formats | {"task.loss", "task.count", "data.time"}, key

@@ -1,6 +1,7 @@
 """Wrong input on purpose: one line that says what, where and what to do, and the exit code of sysexits.h."""
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,19 @@ def test_a_wrong_configuration_is_refused_with_its_remedy(
     assert done.code == code if code is not None else done.code not in (0, 70), done.err
     assert error in done.err
     assert hint in done.err
+    assert not (tmp_path / "run" / "config.json").exists()
+
+
+@pytest.mark.parametrize("kind", ["tensorboard", "wandb", "mlflow"])
+def test_a_missing_extra_is_refused_with_the_line_that_installs_it(
+    kind: str, tmp_path: Path, tunesmith: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, kind, None)
+    file = tmp_path / "run.toml"
+    file.write_text(f'{GOOD}[[trackers]]\nkind = "{kind}"\n', encoding="utf-8")
+    done = tunesmith("train", file, "--out", tmp_path / "run")
+    assert (done.code, "TS-RUN-025" in done.err) == (69, True)
+    assert 'pip install "tunesmith[track]"' in done.err
     assert not (tmp_path / "run" / "config.json").exists()
 
 

@@ -12,12 +12,13 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from tunesmith.core.component import validated
+from tunesmith.core.component import Component, Room, validated
 from tunesmith.core.errors import ConfigError, MissingInputError, Place
 from tunesmith.core.method import Method
 from tunesmith.core.regularizer import Regularizer
-from tunesmith.core.rooms import METHODS, REGULARIZERS, TASKS
+from tunesmith.core.rooms import METHODS, REGULARIZERS, TASKS, TRACKERS
 from tunesmith.core.task import Task
+from tunesmith.core.tracker import Tracker
 from tunesmith.prepare.reading import divided
 from tunesmith.run.leaves import leaves
 from tunesmith.tune.settings import TrainSettings
@@ -86,11 +87,16 @@ class RunConfig:
     method: Method
     train: TrainSettings
     regularizers: tuple[Regularizer, ...] = ()
+    trackers: tuple[Tracker, ...] = ()
     folder: Path = Path()
     """What the paths of `data` are relative to."""
 
     def as_table(self) -> dict[str, Any]:
         """The configuration with every default written out, JSON-ready."""
+        return self.result_table() | {"trackers": [tracker.as_table() for tracker in self.trackers]}
+
+    def result_table(self) -> dict[str, Any]:
+        """What of `as_table` can decide a result: who watches the run is no part of its report and its bundle."""
         data = self.data.model_dump(mode="json")
         return {
             "seed": self.seed,
@@ -113,7 +119,7 @@ class RunConfig:
         return replace(self, task=task)
 
 
-KEYS = ("seed", "backbone", "data", "silver", "task", "method", "train", "regularizers")
+KEYS = ("seed", "backbone", "data", "silver", "task", "method", "train", "regularizers", "trackers")
 
 
 def parsed(table: Mapping[str, Any], *, folder: Path) -> RunConfig:
@@ -136,14 +142,6 @@ def parsed(table: Mapping[str, Any], *, folder: Path) -> RunConfig:
         raise ConfigError(
             "unknown key", code="TS-CONF-003", place=Place(key="data.options"), fix="write format options in [data]."
         )
-    tables = table.get("regularizers", [])
-    if not isinstance(tables, list):
-        raise ConfigError(
-            "must be an array of tables",
-            code="TS-CONF-004",
-            place=Place(key="regularizers"),
-            fix="write [[regularizers]] above each.",
-        )
     return RunConfig(
         data=validated(DataSettings, {**data, "options": options}, key="data"),
         silver=validated(SilverSettings, _section(table, "silver"), key="silver")
@@ -154,7 +152,8 @@ def parsed(table: Mapping[str, Any], *, folder: Path) -> RunConfig:
         task=TASKS.make(table["task"], key="task") if table.get("task") is not None else None,
         method=METHODS.make(table.get("method", "full"), key="method"),
         train=validated(TrainSettings, _section(table, "train"), key="train"),
-        regularizers=tuple(REGULARIZERS.make(item, key=f"regularizers.{i}") for i, item in enumerate(tables)),
+        regularizers=_several(table, "regularizers", REGULARIZERS),
+        trackers=_several(table, "trackers", TRACKERS),
         folder=folder,
     )
 
@@ -258,6 +257,18 @@ def _section(table: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     if not isinstance(section, Mapping):
         raise ConfigError("must be a table", code="TS-CONF-004", place=Place(key=key), fix=f"write [{key}].")
     return section
+
+
+C = TypeVar("C", bound=Component)
+
+
+def _several(table: Mapping[str, Any], key: str, room: Room[C]) -> tuple[C, ...]:
+    tables = table.get(key, [])
+    if not isinstance(tables, list):
+        raise ConfigError(
+            "must be an array of tables", code="TS-CONF-004", place=Place(key=key), fix=f"write [[{key}]] above each."
+        )
+    return tuple(room.make(item, key=f"{key}.{number}") for number, item in enumerate(tables))
 
 
 V = TypeVar("V", int, str)

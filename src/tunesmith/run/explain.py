@@ -9,8 +9,9 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from tunesmith.core.component import Room
 from tunesmith.core.errors import ConfigError, Place
-from tunesmith.core.rooms import METHODS, REGULARIZERS, TASKS
+from tunesmith.core.rooms import METHODS, REGULARIZERS, TASKS, TRACKERS
 from tunesmith.run.config import DataSettings, SilverSettings, SplitSettings
 from tunesmith.tune.settings import TrainSettings
 
@@ -32,7 +33,13 @@ def meanings() -> Iterator[tuple[str, Meaning]]:
     yield from _fields("data.split", SplitSettings)
     yield from _fields("silver", SilverSettings)
     yield from _fields("train", TrainSettings)
-    for section, room in (("task", TASKS), ("method", METHODS), ("regularizers", REGULARIZERS)):
+    rooms: dict[str, Room[Any]] = {
+        "task": TASKS,
+        "method": METHODS,
+        "regularizers": REGULARIZERS,
+        "trackers": TRACKERS,
+    }
+    for section, room in rooms.items():
         for kind in room.kinds:
             yield from _fields(f"{section}.{kind}", room.component(kind))
 

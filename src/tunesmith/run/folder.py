@@ -2,6 +2,7 @@
 
 runs/NAME/  config.json  journal.jsonl  checkpoints/  split.json  audit.json  report.json  report.html
             predictions.dev.jsonl  predictions.test.jsonl  bundle/  adapter/  silver/
+            tracking.json and whatever trackers leave
 """
 
 import errno
@@ -56,6 +57,11 @@ class RunFolder:
     def split(self) -> Path:
         """Which rows went where, with seed and fingerprint."""
         return self.path / "split.json"
+
+    @property
+    def tracking(self) -> Path:
+        """The id under which trackers know the run."""
+        return self.path / "tracking.json"
 
     @property
     def silver(self) -> "RunFolder":

@@ -52,7 +52,7 @@ def judged(folder: RunFolder, ready: Prepared, task: Task) -> dict[str, Any]:
         cost=_cost(folder),
         environment=environment(),
         data=ready.data.record | {"notes": list(ready.notes)},
-        config=ready.config.as_table() | {"task": task.as_table()},
+        config=ready.config.result_table() | {"task": task.as_table()},
     )
     report = build_report(splits, facts)
     write_json(folder.report, report)

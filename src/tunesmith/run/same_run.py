@@ -21,6 +21,8 @@ def require_same_run(folder: RunFolder, ready: Prepared) -> None:
     """
     began = read_json(folder.config)
     before, now = (dict(_leaves(table)) for table in (began["config"], ready.config.as_table()))
+    for table in (before, now):
+        table.pop("trackers", None)  # who watches decides no result
     for key in sorted(before.keys() | now.keys(), key=lambda key: (not key.endswith(".kind"), key)):
         if key.startswith("data.") or key in _FREE:
             continue  # files may have moved, and what else stands there decides the rows, which are compared below

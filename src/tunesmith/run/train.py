@@ -22,6 +22,7 @@ from tunesmith.run.lock import locked
 from tunesmith.run.prepared import Prepared, prepared
 from tunesmith.run.results import bundled, judged, write_adapter_of, write_inputs
 from tunesmith.run.same_run import require_same_run
+from tunesmith.run.tracking import require_trackers, tracked
 from tunesmith.tune.events import DONE
 from tunesmith.tune.fit import CutShort
 
@@ -47,24 +48,33 @@ def run(
             yield Noted("this run is complete already; nothing was done")
             yield Finished(folder.path, read_json(folder.report))
             return
+        require_trackers(config.trackers)
         yield Phase("reading", config.data.train)
         ready = prepared(config, rejects=folder.path)
         yield from (Noted(note) for note in (*ready.notes, f"audit: {ready.audit.status}; {ready.data.sizes()}"))
         if resume:
             require_same_run(folder, ready)
         write_inputs(folder, ready, origins)
-        model = tuned_model(ready)
-        stopped = yield from trained(ready, model, folder, resume=resume, should_stop=should_stop)
-        if stopped.reason not in DONE:
-            yield Interrupted(stopped.step, stopped.reason, folder.path)
-            return
-        try:
-            for event in _concluded(ready, model, folder, cut_short_by(should_stop)):
-                if should_stop() and not isinstance(event, Finished):
-                    raise CutShort
-                yield event
-        except CutShort:
-            yield Interrupted(stopped.step, should_stop() or "", folder.path)
+        work = _worked(ready, folder, resume=resume, should_stop=should_stop)
+        yield from tracked(work, ready, folder, resumed=resume)
+
+
+def _worked(
+    ready: Prepared, folder: RunFolder, *, resume: bool, should_stop: Callable[[], str | None]
+) -> Iterator[RunEvent]:
+    """From what was prepared to the last event."""
+    model = tuned_model(ready)
+    stopped = yield from trained(ready, model, folder, resume=resume, should_stop=should_stop)
+    if stopped.reason not in DONE:
+        yield Interrupted(stopped.step, stopped.reason, folder.path)
+        return
+    try:
+        for event in _concluded(ready, model, folder, cut_short_by(should_stop)):
+            if should_stop() and not isinstance(event, Finished):
+                raise CutShort
+            yield event
+    except CutShort:
+        yield Interrupted(stopped.step, should_stop() or "", folder.path)
 
 
 def _concluded(ready: Prepared, model: Model, folder: RunFolder, progress: Callable[[int], None]) -> Iterator[RunEvent]:

@@ -46,6 +46,13 @@ def test_a_key_of_a_kind_can_be_set_where_only_the_kind_was_named() -> None:
     assert parsed(table, folder=Path()).method.as_table()["rank"] == 2
 
 
+def test_trackers_are_set_as_a_list_of_kinds_or_tables_and_decide_no_result() -> None:
+    config = parsed(overridden(TABLE, ['trackers=["console", {kind = "mlflow", experiment = "x"}]']), folder=Path())
+    assert [tracker["kind"] for tracker in config.as_table()["trackers"]] == ["console", "mlflow"]
+    assert parsed(config.as_table(), folder=Path()) == config
+    assert "trackers" not in config.result_table()
+
+
 def test_overlaid_goes_as_deep_as_both_are_tables() -> None:
     assert overlaid({"a": {"b": 1, "c": 2}}, {"a": {"c": 3}, "d": 4}) == {"a": {"b": 1, "c": 3}, "d": 4}
 
@@ -61,6 +68,8 @@ def test_leaves_are_dotted() -> None:
         ({"data": "rows.csv"}, "data"),
         ({**TABLE, "regularizers": {"kind": "r_drop"}}, "regularizers"),
         ({**TABLE, "regularizers": [{"kind": "r_drop", "wieght": 1.0}]}, "regularizers.0.wieght"),
+        ({**TABLE, "trackers": {"kind": "console"}}, "trackers"),
+        ({**TABLE, "trackers": ["console", {"kind": "wandb", "offline": True}]}, "trackers.1.offline"),
         ({**TABLE, "method": {"rank": 4}}, "method.kind"),
         ({**TABLE, "seed": True}, "seed"),
     ],

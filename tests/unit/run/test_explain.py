@@ -11,6 +11,7 @@ def test_every_key_has_a_help() -> None:
 
 def test_a_key_is_explained_from_its_field() -> None:
     assert explained("method.lora.rank").default == "8"
+    assert explained("trackers.wandb.online").default == "False"
     assert "decoupled" in explained("train.weight_decay").text.lower()
 
 
