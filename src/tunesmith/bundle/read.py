@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from tunesmith.bundle.integrity import check, read_bytes
 from tunesmith.bundle.manifest import CONFIG, TOKENIZER, WEIGHTS, Manifest
 from tunesmith.core.errors import ModelFileError, Place
+from tunesmith.core.finite import is_finite
 from tunesmith.core.model import Model
 from tunesmith.core.rooms import TASKS
 from tunesmith.core.strict_json import JsonFault, parse
@@ -82,7 +82,7 @@ def weights_of(folder: Path) -> dict[str, Tensor]:
     path = folder / WEIGHTS
     tensors = read_tensors([path])
     for name, tensor in tensors.items():
-        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+        if not is_finite(tensor):
             raise _refusal(path, f"holds a value that is not a finite number, in {name}")
     return tensors
 

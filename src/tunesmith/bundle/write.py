@@ -14,7 +14,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final, Literal
 
-import torch
 from safetensors.torch import save_file
 
 from tunesmith.bundle import card, golden, reference
@@ -41,6 +40,7 @@ from tunesmith.bundle.tokenizer_config import tokenizer_config
 from tunesmith.core.atomic import sync
 from tunesmith.core.errors import CannotCreateError, ModelFileError, Place, StorageError
 from tunesmith.core.example import Example
+from tunesmith.core.finite import is_finite
 from tunesmith.core.model import Model
 from tunesmith.core.task import Task
 from tunesmith.core.tokenizer import Tokenizer
@@ -143,7 +143,7 @@ def _workshop(folder: Path) -> Iterator[Path]:
 def _write_model(draft: Path, model: Model, task: Task, tokenizer: Tokenizer) -> None:
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in hub_state(model).items()}
     for name, tensor in state.items():
-        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+        if not is_finite(tensor):
             raise ModelFileError(
                 f"{name} holds a value that is not a finite number",
                 code="TS-BUNDLE-015",

@@ -27,6 +27,13 @@ from tunesmith.models.ragged import Plan, plan
 from tunesmith.models.shape import Shape
 
 
+class _Linear(nn.Linear):
+    """A linear layer whose weights are still undefined, as those of `_table`: an encoder is filled as a whole."""
+
+    def reset_parameters(self) -> None:
+        """Nothing."""
+
+
 class Embeddings(nn.Module):
     """Words, positions and segments summed and normalised; a projection where they are narrower than the layers."""
 
@@ -39,7 +46,7 @@ class Embeddings(nn.Module):
         self.segments = _table(shape.segments, width) if shape.segments else None
         self.norm = nn.LayerNorm(width, eps=shape.norm_epsilon)
         self.dropout = Dropout(shape.dropout)
-        self.project = nn.Linear(width, shape.width) if width != shape.width else None
+        self.project = _Linear(width, shape.width) if width != shape.width else None
 
     def forward(self, batch: Batch) -> Tensor:
         """[N, D]."""
@@ -60,10 +67,10 @@ class Attention(nn.Module):
         super().__init__()
         self.heads = shape.heads
         self.probability = shape.attention_dropout
-        self.query = nn.Linear(shape.width, shape.width)
-        self.key = nn.Linear(shape.width, shape.width)
-        self.value = nn.Linear(shape.width, shape.width)
-        self.output = nn.Linear(shape.width, shape.width)
+        self.query = _Linear(shape.width, shape.width)
+        self.key = _Linear(shape.width, shape.width)
+        self.value = _Linear(shape.width, shape.width)
+        self.output = _Linear(shape.width, shape.width)
 
     def forward(self, x: Tensor, plan: Plan) -> Tensor:
         """[N, D] to [N, D]."""
@@ -84,8 +91,8 @@ class FeedForward(nn.Module):
     def __init__(self, shape: Shape) -> None:
         super().__init__()
         self.activation = ACTIVATIONS[shape.activation]
-        self.up = nn.Linear(shape.width, shape.inner)
-        self.down = nn.Linear(shape.inner, shape.width)
+        self.up = _Linear(shape.width, shape.inner)
+        self.down = _Linear(shape.inner, shape.width)
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, D] to [N, D] through [N, I]."""

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from tunesmith.core.finite import is_finite
+
 PIECE = 1 << 20
 """Numbers that are updated together"""
 _LAYER = re.compile(r"\.(?:layers?|h|blocks?)\.(\d+)\.")
@@ -110,7 +112,7 @@ class AdamW:
 
     def faulty(self) -> list[str]:
         """Names of the parameters whose collected gradient is not finite."""
-        return [name for name, total in self._sums.items() if not bool(torch.isfinite(total).all())]
+        return [name for name, total in self._sums.items() if not is_finite(total)]
 
     def discard(self) -> None:
         """Forget what was collected, and what a backward pass that broke off left at the parameters."""
