@@ -3,6 +3,7 @@
     tunesmith   precision = "auto": bf16 where this processor multiplies faster in it
     fp32        precision = "fp32"
     lora        method "lora" of the same rank, targets and rate as the peer's
+    head_only   method "head_only", whose backbone does not learn
 
 Answers are the likeliest tag of each word by itself, as the peer's are. The product decodes to the best legal sequence
 of tags, which scores a little higher; that is no merit of the loop, so it is left out here.
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 
 import torch
 from benchmarks.training.measured import Measured, Stopwatch
-from benchmarks.training.recipe import BATCH, CLIP, LENGTH, LORA_ALPHA, LORA_RANK, LORA_TARGETS, rate
+from benchmarks.training.recipe import BATCH, CLIP, HEAD_RATE, LENGTH, LORA_ALPHA, LORA_RANK, LORA_TARGETS, rate
 
 from tunesmith.core.batch import Encoding
 from tunesmith.core.example import Example, Source, Span
@@ -44,7 +45,7 @@ class Prepared:
     events: Iterator[TuneEvent]
 
 
-def prepared(task, data, *, epochs, seed, precision="auto", lora=False):
+def prepared(task, data, *, epochs, seed, precision="auto", method="full"):
     """Everything up to the first step on `data.train`."""
     train = [example(index, row) for index, row in enumerate(data.train)]
     checkpoint = locate("starter:english")
@@ -55,10 +56,10 @@ def prepared(task, data, *, epochs, seed, precision="auto", lora=False):
     torch.manual_seed(seed)
     backbone = loading.load_backbone(checkpoint)  # by its module, so that an ablation can put another one there
     model = Model(backbone, kind.head(backbone))
-    apply_method(model, METHODS.make(_low_rank() if lora else "full", key="method"))
+    apply_method(model, METHODS.make(_low_rank() if method == "lora" else method, key="method"))
     settings = TrainSettings(
         length=f"{epochs} epochs",
-        learning_rate=rate(task, lora=lora),
+        learning_rate=HEAD_RATE if method == "head_only" else rate(task, lora=method == "lora"),
         schedule="linear",
         warmup=0.0,
         weight_decay=0.0,
@@ -70,9 +71,9 @@ def prepared(task, data, *, epochs, seed, precision="auto", lora=False):
     return Prepared(kind, tokenizer, windows, model, fit(model, kind, lessons, settings=settings))
 
 
-def measure(task, data, *, epochs, seed, precision="auto", lora=False):
+def measure(task, data, *, epochs, seed, precision="auto", method="full"):
     """Train on `data.train`, answer `data.held`."""
-    ready = prepared(task, data, epochs=epochs, seed=seed, precision=precision, lora=lora)
+    ready = prepared(task, data, epochs=epochs, seed=seed, precision=precision, method=method)
     computed, watch = "fp32", Stopwatch()
     for event in ready.events:
         match event:
@@ -89,7 +90,7 @@ def measure(task, data, *, epochs, seed, precision="auto", lora=False):
         lengths=[len(window) for window in ready.windows],
         precision=computed,
         answers=answers_of(task, held, windows, logits, ready.kind.label_names),
-        whole=not lora,
+        whole=method == "full",
     )
 
 

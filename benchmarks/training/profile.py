@@ -20,7 +20,7 @@ from tunesmith.tune.events import Stepped
 CASES = {
     "full fine-tuning, bf16": {"precision": "bf16"},
     "full fine-tuning, fp32": {"precision": "fp32"},
-    "LoRA, bf16": {"precision": "bf16", "lora": True},
+    "LoRA, bf16": {"precision": "bf16", "method": "lora"},
 }
 PURPOSES = {
     "matrix products of linear layers": ("aten::mm", "aten::addmm"),

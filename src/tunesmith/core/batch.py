@@ -58,6 +58,8 @@ class Batch:
     """[B] the example each window belongs to, so that an error can name it"""
     place_counts: tuple[int, ...]
     """[B] places of each window; they sum to M"""
+    hidden: Tensor | None = None
+    """[N, D] hidden states that are known already, of a backbone that does not learn"""
 
     @property
     def offsets(self) -> Tensor:
@@ -79,6 +81,7 @@ class Batch:
             places=self.places.to(device),
             targets=None if self.targets is None else self.targets.to(device),
             weight=self.weight.to(device),
+            hidden=None if self.hidden is None else self.hidden.to(device),
         )
 
 

@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -20,6 +20,7 @@ from tunesmith.tune.optimizers import AdamW, clip_factor, groups_of
 from tunesmith.tune.pieces import cut, doubled
 from tunesmith.tune.precision import Choice
 from tunesmith.tune.progress import Progress
+from tunesmith.tune.recall import recall_of
 from tunesmith.tune.schedules import rate_factor
 from tunesmith.tune.settings import TrainSettings
 from tunesmith.tune.spikes import WINDOW
@@ -86,6 +87,7 @@ class Training:
         self._words_decay = sum(g.decay * g.rate for g in groups if self.form.words in g.names)
         self._left: float | None = None
         self._multiple = ROUND_TOKENS if choice.precision == "bf16" and device.type == "cpu" else 1
+        self._recall = recall_of(objective.model, data, device)
         self._planned = -1
         self._groups: list[list[tuple[int, ...]]] = []
         self.plan()
@@ -170,7 +172,12 @@ class Training:
     def batches(self, group: Sequence[tuple[int, ...]]) -> list[Batch]:
         """The batches of an accumulation group, in the pieces that memory holds, on the device."""
         pieces = cut(group, self.progress.pieces)
-        return [self.data.batch(indices, multiple=self._multiple).to(self.device) for indices in pieces]
+        return [self._batch(indices) for indices in pieces]
+
+    def _batch(self, indices: Sequence[int]) -> Batch:
+        if self._recall is None:
+            return self.data.batch(indices, multiple=self._multiple).to(self.device)
+        return replace(self.data.batch(indices).to(self.device), hidden=self._recall.hidden(indices))
 
     def upcoming(self) -> Group:
         """The group that is learnt from next."""
