@@ -11,7 +11,9 @@ from torch import Tensor
 from tunesmith.core.batch import Batch
 from tunesmith.core.model import Backbone
 from tunesmith.models import attention
-from tunesmith.models.attention import attend
+from tunesmith.models.attention import attend, layout
+from tunesmith.models.checkpoint import locate
+from tunesmith.models.loading import load_backbone
 from tunesmith.models.ragged import plan
 from tunesmith.models.variable_length import attend_ragged, borders, kernel_for
 
@@ -55,9 +57,10 @@ class Formula:
         return self.gradients(given, (q, k, v), rest[2], scale)
 
     def efficient(self, q: Tensor, k: Tensor, v: Tensor, *rest: Any, scale: float) -> Any:
-        bias, starts, ends, longest_q, longest_k, dropout, mask_kind, kept = rest
+        bias, starts, ends, longest_q, longest_k, dropout, mask_kind, *kept = rest
         self.check("efficient", starts, ends, longest_q, longest_k)
-        assert bias is None and mask_kind == 0 and kept == torch.is_grad_enabled()
+        assert bias is None and mask_kind == 0
+        assert kept == [True] or not q.requires_grad, "the backward needs what only this keeps"
         mixed = self.of((q[0], k[0], v[0]), starts, dropout, scale)[None]
         return mixed, torch.empty(0), torch.empty(()), torch.empty(()), longest_q, longest_k
 
@@ -178,3 +181,72 @@ def test_borders_made_while_judging_serve_training() -> None:
         made = borders((7, 3, 11, 2), CPU)
     assert made.offsets.tolist() == [0, 7, 10, 21, 23] and made.longest == 11
     assert not made.offsets.is_inference()
+
+
+@pytest.mark.parametrize(("dtype", "kernel"), [(torch.float32, "efficient"), (torch.bfloat16, "flash")])
+def test_a_run_can_tell_the_kernel_before_it_starts(tiny_backbone: Backbone, dtype: torch.dtype, kernel: str) -> None:
+    assert tiny_backbone.attention_on(torch.device("cuda"), dtype) == f"{kernel} kernel, no padding"
+    assert tiny_backbone.attention_on(CPU, dtype) == "own products, padded in chunks"
+
+
+KERNELS = [(torch.float32, "efficient", 1e-4), (torch.bfloat16, "flash", 2e-2)]
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize(("dtype", "kernel", "near"), KERNELS)
+@pytest.mark.parametrize("lengths", LENGTHS)
+@pytest.mark.parametrize("size", [32, 64, 12])
+def test_a_gpu_equals_the_processor(
+    seen: Any, lengths: tuple[int, ...], size: int, dtype: torch.dtype, kernel: str, near: float
+) -> None:
+    rows = sum(lengths)
+    torch.manual_seed(0)
+    there = torch.randn(rows, 3 * 2 * size).to(dtype).cuda().requires_grad_()
+    here = there.detach().cpu().float().requires_grad_()
+    toward = torch.randn(rows, 2 * size).to(dtype)
+    with seen:
+        mixed = attend(there, layout(lengths, there.device), heads=2, dropout=0.0)
+        mixed.backward(toward.cuda())
+    expected = attend(here, plan(lengths, CPU), heads=2, dropout=0.0)
+    expected.backward(toward.float())
+    assert seen.attention == {f"_{kernel}_attention_forward", f"_{kernel}_attention_backward"}
+    assert there.grad is not None
+    torch.testing.assert_close(mixed.cpu().float(), expected, atol=near, rtol=near)
+    torch.testing.assert_close(there.grad.cpu().float(), here.grad, atol=near, rtol=near)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize(("dtype", "near"), [(torch.float32, 1e-3), (torch.bfloat16, 5e-2)])
+def test_dropout_on_a_gpu_keeps_the_mean_and_drops_the_same_again_in_the_backward(
+    dtype: torch.dtype, near: float
+) -> None:
+    lengths = (8,) * 2000
+    torch.manual_seed(0)
+    one = torch.randn(8, 3 * 16)
+    qkv = one.repeat(2000, 1).to(dtype).cuda().requires_grad_()
+    mixed = attend(qkv, layout(lengths, qkv.device), heads=1, dropout=0.3)
+    expected = attend(one.to(dtype).float(), plan((8,), CPU), heads=1, dropout=0.0)
+    found = mixed.detach().float().cpu().view(2000, 8, 16)
+    assert float(found.std(0).min()) > 0.01
+    torch.testing.assert_close(found.mean(0), expected, atol=0.05, rtol=0.0)
+    mixed.backward(mixed.detach())
+    assert qkv.grad is not None
+    values, gradient = qkv.detach().double()[:, 32:], qkv.grad.double()[:, 32:]
+    expected_sum = float(mixed.detach().double().square().sum())  # the output is linear in the values
+    assert float((gradient * values).sum()) == pytest.approx(expected_sum, rel=near)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize(("kind", "kernel", "near"), [("fp32", "efficient", 1e-3), ("bf16", "flash", 5e-2)])
+def test_the_starter_on_a_gpu_equals_the_processor(
+    seen: Any, random_batch: Callable[..., Batch], kind: str, kernel: str, near: float
+) -> None:
+    backbone = load_backbone(locate("starter:english"), dropout=0.0)
+    batch = random_batch(LENGTHS[0], vocabulary=30000)
+    with torch.inference_mode():
+        expected = backbone(batch)
+        backbone.to("cuda")
+        with seen, torch.autocast("cuda", torch.bfloat16, enabled=kind == "bf16"):
+            found = backbone(batch.to("cuda"))
+    assert seen.attention == {f"_{kernel}_attention_forward"}
+    torch.testing.assert_close(found.cpu(), expected, atol=near, rtol=near)
