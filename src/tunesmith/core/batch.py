@@ -72,7 +72,7 @@ class Batch:
 
     def to(self, device: torch.device | str) -> "Batch":
         """The same batch with its tensors on `device`. A GPU is not waited for while it still works on the last one."""
-        onto = partial(Tensor.to, device=device, non_blocking=torch.device(device).type != "cpu")
+        onto = partial(Tensor.to, device=device, non_blocking=torch.device(device).type == "cuda")
         return replace(
             self,
             input_ids=onto(self.input_ids),

@@ -81,7 +81,7 @@ def layout(lengths: Sequence[int], device: torch.device) -> Layout:
 
 def core_on(device: torch.device, dtype: torch.dtype, size: int) -> str:
     """What `attend` runs there for heads of `size` d, in a few words."""
-    return f"{kernel_for(dtype, size)} kernel, no padding" if device.type in GPUS else "own products, padded in chunks"
+    return f"{kernel_for(dtype, size)} kernel, no padding" if device.type in GPUS else "padded in chunks"
 
 
 def attend(qkv: Tensor, layout: Layout, *, heads: int, dropout: float) -> Tensor:

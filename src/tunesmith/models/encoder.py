@@ -144,7 +144,7 @@ class Encoder(Backbone):
         return x
 
     def attention_on(self, device: torch.device, dtype: torch.dtype) -> str:
-        """The kernel on a GPU, our own products elsewhere."""
+        """The kernel on a GPU; elsewhere only that it pads."""
         return core_on(device, dtype, self.shape.width // self.shape.heads)
 
     def _begin(self, module: nn.Module) -> None:

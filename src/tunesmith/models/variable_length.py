@@ -45,7 +45,7 @@ def borders(lengths: Sequence[int], device: torch.device) -> Borders:
 @torch.inference_mode(False)
 def _borders(lengths: tuple[int, ...], device: torch.device) -> Borders:
     offsets = torch.from_numpy(np.cumsum((0, *lengths), dtype=np.int32))
-    return Borders(offsets.to(device, non_blocking=device.type != "cpu"), max(lengths))
+    return Borders(offsets.to(device, non_blocking=device.type == "cuda"), max(lengths))
 
 
 def kernel_for(dtype: torch.dtype, size: int) -> Kernel:
@@ -73,8 +73,9 @@ def attend_ragged(qkv: Tensor, borders: Borders, *, heads: int, dropout: float) 
 def _flash(query: Tensor, key: Tensor, value: Tensor, borders: Borders, dropout: float, scale: float) -> Tensor:
     """Each [N, H, d]."""
     offsets, longest = borders.offsets, borders.longest
+    causal, debug = False, False
     mixed: Tensor = torch.ops.aten._flash_attention_forward(
-        query, key, value, offsets, offsets, longest, longest, dropout, False, False, scale=scale
+        query, key, value, offsets, offsets, longest, longest, dropout, causal, debug, scale=scale
     )[0]
     return mixed
 
@@ -86,7 +87,7 @@ def _efficient(query: Tensor, key: Tensor, value: Tensor, borders: Borders, drop
         query[None],
         key[None],
         value[None],
-        None,
+        None,  # no bias
         offsets,
         offsets,
         longest,

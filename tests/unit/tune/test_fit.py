@@ -20,7 +20,7 @@ def test_it_yields_what_happened_in_order(bench: Any) -> None:
     steps, evaluations = of(Stepped, events), of(Evaluated, events)
     assert isinstance(events[0], Started) and isinstance(events[-1], Stopped)
     assert events[0].steps == 20 and events[0].steps_per_epoch == 10
-    assert events[0].attention == "own products, padded in chunks"
+    assert events[0].attention == "padded in chunks"
     assert [step.step for step in steps] == list(range(1, 21))
     assert steps[9].epoch == 1.0 and steps[-1].epoch == 2.0 and steps[-1].done == 1.0
     assert [evaluation.step for evaluation in evaluations] == [10, 20]

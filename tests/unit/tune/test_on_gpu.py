@@ -40,7 +40,7 @@ def test_without_dropout_it_begins_like_a_processor(bench: Any, precision: str) 
     same = {"length": "5 steps", "precision": precision, "scored": False}
     here = losses(bench.trained(bench.model(dropout=0.0), **same))
     there = losses(bench.trained(bench.model(dropout=0.0), device="cuda", **same))
-    assert there == pytest.approx(here, rel=0.05 if precision == "bf16" else 1e-3)
+    assert there == pytest.approx(here, rel=0.05 if precision == "bf16" else 1e-2)
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
