@@ -103,7 +103,7 @@ SWITCHES = {
     "one_chunk": one_chunk,
     "no_recall": no_recall,
 }
-"""Beside these, `fp32` of `speed.py` shows what bf16 brings, and `tunesmith` is the base, rounded to 64; of `no_recall` it is
+"""Beside these, `fp32` of `speed.py` shows what bf16 brings. The base is `tunesmith`, rounded to 64; of `no_recall` it is
 `head_only`."""
 
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from tunesmith.core.batch import Batch
@@ -37,6 +38,10 @@ class Backbone(nn.Module):
     @abstractmethod
     def forward(self, batch: Batch, *, embeddings: Tensor | None = None) -> Tensor:
         """Hidden states of the last layer, [N, D]. `embeddings` [N, D] stands in for `embed(batch)`."""
+
+    @abstractmethod
+    def attention_on(self, device: torch.device, dtype: torch.dtype) -> str:
+        """How attention will run there, in a few words: a run tells it before its first step."""
 
 
 class Model(nn.Module):

@@ -2,14 +2,16 @@
 
     softmax(q k^T / sqrt(d)) v   inside each window
 
+On a GPU one kernel takes the whole ragged batch (variable_length.py). On a processor windows are padded in chunks.
 Short chunks run as plain batched matrix products with a hand-written backward: at 10 to 60 tokens that beats torch's
 CPU flash kernel several times, whose backward is its weakness there. Its memory grows with L^2, so above a crossover
-length, and on a GPU, torch's scaled_dot_product_attention takes over.
+length torch's scaled_dot_product_attention takes over.
 Source: Vaswani et al. 2017, Attention Is All You Need, section 3.2.
 
 Shapes: N rows, b windows of a chunk, L the longest of them, H heads, d = D / H.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -17,8 +19,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from tunesmith.models.dropout import byte_threshold, draw_mask
-from tunesmith.models.ragged import Chunk, Plan, to_chunks, to_rows
+from tunesmith.models.ragged import Chunk, Plan, plan, to_chunks, to_rows
+from tunesmith.models.variable_length import Borders, attend_ragged, borders, kernel_for
 
+Layout = Plan | Borders
+"""What attention has to know about a batch: how it is cut into chunks, or on a GPU only where its windows end."""
+GPUS = frozenset(("cuda",))
+"""Kinds of device that have the kernels of variable_length.py; torch calls AMD's "cuda" too."""
 CROSSOVER = 512
 """Tokens above which scaled_dot_product_attention takes over on a CPU: with dropout its only kernel there is slower
 than ours at every length measured (64 to 512), and so is its bf16 backward; beyond, memory decides."""
@@ -67,13 +74,25 @@ class _Short(torch.autograd.Function):
         return out, None, None
 
 
-def attend(qkv: Tensor, plan: Plan, *, heads: int, dropout: float) -> Tensor:
+def layout(lengths: Sequence[int], device: torch.device) -> Layout:
+    """How attention on this device lays out windows with these `lengths` [B]."""
+    return borders(lengths, device) if device.type in GPUS else plan(lengths, device)
+
+
+def core_on(device: torch.device, dtype: torch.dtype, size: int) -> str:
+    """What `attend` runs there for heads of `size` d, in a few words."""
+    return f"{kernel_for(dtype, size)} kernel, no padding" if device.type in GPUS else "padded in chunks"
+
+
+def attend(qkv: Tensor, layout: Layout, *, heads: int, dropout: float) -> Tensor:
     """[N, 3 D] (query, key and value side by side) to [N, D]. `dropout` applies to the attention weights."""
+    if isinstance(layout, Borders):
+        return attend_ragged(qkv, layout, heads=heads, dropout=dropout)
     blocks = [
         _chunk(block.view(chunk.windows, chunk.longest, 3, heads, -1), chunk, dropout)
-        for block, chunk in zip(to_chunks(qkv, plan), plan.chunks, strict=True)
+        for block, chunk in zip(to_chunks(qkv, layout), layout.chunks, strict=True)
     ]
-    return to_rows(blocks, plan)
+    return to_rows(blocks, layout)
 
 
 def _chunk(qkv: Tensor, chunk: Chunk, dropout: float) -> Tensor:

@@ -21,9 +21,8 @@ from torch.utils.checkpoint import checkpoint
 from tunesmith.core.batch import Batch
 from tunesmith.core.model import Backbone
 from tunesmith.models.activations import ACTIVATIONS
-from tunesmith.models.attention import attend
+from tunesmith.models.attention import Layout, attend, core_on, layout
 from tunesmith.models.dropout import Dropout
-from tunesmith.models.ragged import Plan, plan
 from tunesmith.models.shape import Shape
 
 
@@ -72,7 +71,7 @@ class Attention(nn.Module):
         self.value = _Linear(shape.width, shape.width)
         self.output = _Linear(shape.width, shape.width)
 
-    def forward(self, x: Tensor, plan: Plan) -> Tensor:
+    def forward(self, x: Tensor, layout: Layout) -> Tensor:
         """[N, D] to [N, D]."""
         parts = (self.query, self.key, self.value)
         if (
@@ -81,7 +80,7 @@ class Attention(nn.Module):
             qkv = torch.cat([F.linear(x, part.weight, part.bias) for part in parts], 1)
         else:
             qkv = F.linear(x, torch.cat([part.weight for part in parts]), torch.cat([part.bias for part in parts]))
-        mixed = attend(qkv, plan, heads=self.heads, dropout=self.probability if self.training else 0.0)
+        mixed = attend(qkv, layout, heads=self.heads, dropout=self.probability if self.training else 0.0)
         return F.linear(mixed, self.output.weight, self.output.bias)
 
 
@@ -111,9 +110,9 @@ class Layer(nn.Module):
         self.feed_forward_norm = nn.LayerNorm(shape.width, eps=shape.norm_epsilon)
         self.dropout = Dropout(shape.dropout)
 
-    def forward(self, x: Tensor, plan: Plan) -> Tensor:
+    def forward(self, x: Tensor, layout: Layout) -> Tensor:
         """[N, D] to [N, D]."""
-        x = self.attention_norm(x + self.dropout(self.attention(x, plan)))
+        x = self.attention_norm(x + self.dropout(self.attention(x, layout)))
         x = self.feed_forward_norm(x + self.dropout(self.feed_forward(x)))
         return x
 
@@ -143,13 +142,17 @@ class Encoder(Backbone):
     def forward(self, batch: Batch, *, embeddings: Tensor | None = None) -> Tensor:
         """Hidden states of the last layer, [N, D]."""
         x = self.embed(batch) if embeddings is None else embeddings
-        layout = plan(batch.lengths, x.device)
+        windows = layout(batch.lengths, x.device)
         for layer in self.layers:
             if self.gradient_checkpointing and torch.is_grad_enabled():
-                x = checkpoint(layer, x, layout, use_reentrant=False)
+                x = checkpoint(layer, x, windows, use_reentrant=False)
             else:
-                x = layer(x, layout)
+                x = layer(x, windows)
         return x
+
+    def attention_on(self, device: torch.device, dtype: torch.dtype) -> str:
+        """The kernel on a GPU; elsewhere only that it pads."""
+        return core_on(device, dtype, self.shape.width // self.shape.heads)
 
     def _begin(self, module: nn.Module) -> None:
         if isinstance(module, nn.Linear | nn.Embedding):

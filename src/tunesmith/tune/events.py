@@ -34,6 +34,8 @@ class Started:
     """Numbers that do not"""
     vocabulary: tuple[int, int] | None
     """Embedding rows that take part because they occur in the data, of how many; None where all of them do"""
+    attention: str = ""
+    """How attention runs: which kernel, and whether it pads"""
     notes: tuple[str, ...] = ()
     """What a person should know: damaged states that were passed over, a machine that differs from the saved one's"""
 

@@ -1,9 +1,9 @@
 """Number format and device, chosen by measuring the machine for about 50 ms.
 
 bf16 (8 bits of mantissa) doubles the matrix-multiply rate where the processor has instructions for it and is slower
-than fp32 where it has not; no name or flag says which as surely as one product of the model's own shape does. Weights
-and activations are then bf16, while an fp32 master of every weight that learns takes the updates, which would
-otherwise be rounded away (Micikevicius et al. 2018, Mixed Precision Training, section 3.1).
+than fp32 where it has not; no name or flag says which as surely as one product of the model's own shape does. Products
+are then bf16, while an fp32 master of every weight that learns takes the updates, which would otherwise be rounded away
+(Micikevicius et al. 2018, Mixed Precision Training, section 3.1). What a processor and a GPU do, form.py tells.
 """
 
 import time
@@ -40,21 +40,35 @@ def choose(wanted: Literal["auto", "fp32", "bf16"], *, width: int, device: torch
     Raises:
         ConfigError: bf16 is wanted on a GPU that has no such format.
     """
-    if device.type == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False):
-        if wanted == "bf16":
-            raise ConfigError(
-                "this GPU has no bf16",
-                code="TS-TUNE-003",
-                place=Place(key="train.precision"),
-                fix='write precision = "auto" or "fp32".',
-            )
-        return Choice("fp32", "this GPU has no bf16")
     if wanted != "auto":
+        require(wanted, device)
         return Choice(wanted, "set in the configuration")
+    if not _has("bf16", device):
+        return Choice("fp32", "this GPU has no bf16")
     fp32, bf16 = gemm_rates(width, device)
     if bf16 >= WORTHWHILE * fp32:
         return Choice("bf16", f"matrix products run {bf16 / fp32:.1f} times as fast in bf16", fp32, bf16)
     return Choice("fp32", f"bf16 would bring only {bf16 / fp32:.1f} times the fp32 rate", fp32, bf16)
+
+
+def require(precision: Precision, device: torch.device) -> None:
+    """Refuse a format that the device would only imitate.
+
+    Raises:
+        ConfigError: bf16 on a GPU that has no such format.
+    """
+    if not _has(precision, device):
+        raise ConfigError(
+            "this GPU has no bf16",
+            code="TS-TUNE-003",
+            place=Place(key="train.precision"),
+            fix='write precision = "auto" or "fp32".',
+        )
+
+
+def _has(precision: Precision, device: torch.device) -> bool:
+    emulates = device.type == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False)
+    return precision == "fp32" or not emulates
 
 
 def gemm_rates(width: int, device: torch.device, *, seconds: float = 0.05) -> tuple[float, float]:

@@ -130,13 +130,14 @@ def identity(training: Training) -> dict[str, Any]:
         "data": {"fingerprint": training.data.fingerprint(), "windows": len(training.data.encodings)},
         "seed": training.data.seed,
         "frozen": _digest(training.form.frozen()),
-        "environment": environment(),
+        "environment": environment(training.device),
     }
 
 
-def environment() -> dict[str, Any]:
+def environment(device: torch.device) -> dict[str, Any]:
     """What bitwise equality depends on beside the run itself."""
     return {
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
         "torch": torch.__version__,
         "threads": torch.get_num_threads(),
         "processor": torch.backends.cpu.get_cpu_capability(),

@@ -103,6 +103,7 @@ class Training:
         """What was decided before the first step."""
         learning = sum(parameter.numel() for parameter in self.form.parameters.values())
         everything = sum(parameter.numel() for parameter in self.objective.model.parameters())
+        dtype = torch.bfloat16 if self.choice.precision == "bf16" else torch.float32
         steps = {"steps": self.length.amount, "epochs": math.ceil(self.length.amount * len(self._groups))}
         return Started(
             step=self.progress.step,
@@ -115,6 +116,7 @@ class Training:
             trainable=learning,
             frozen=everything - learning,
             vocabulary=self.form.vocabulary,
+            attention=self.objective.model.backbone.attention_on(self.device, dtype),
             notes=notes,
         )
 
