@@ -103,8 +103,8 @@ SWITCHES = {
     "one_chunk": one_chunk,
     "no_recall": no_recall,
 }
-"""Beside these, `fp32` of `speed.py` shows what bf16 brings. The base is `tunesmith`, rounded to 64; that of `no_recall`
-is `head_only`."""
+"""`fp32` of `speed.py` shows what bf16 brings. The base is `tunesmith`, rounded to 64, and that of `no_recall` is
+`head_only`."""
 
 
 def measure(task, data, *, epochs, seed, switch):
