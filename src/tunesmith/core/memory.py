@@ -3,7 +3,14 @@
 Read off the words so that whoever asks need not import torch.
 """
 
-_SAID = ("can't allocate memory", "out of memory", "not enough memory", "bad allocation", "std::bad_alloc")
+_SAID = (
+    "can't allocate memory",
+    "out of memory",
+    "not enough memory",
+    "bad allocation",
+    "std::bad_alloc",
+    "could not create a primitive",  # oneDNN says no more than this where it finds no memory for a kernel
+)
 
 
 def ran_out(error: BaseException) -> bool:
