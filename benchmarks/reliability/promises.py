@@ -85,8 +85,8 @@ FIGURES = (
     Figure(
         id="T9",
         promise="A loss that leaps (after a batch of wrong labels, or an update at a thousand times the rate) is told "
-        "before anything learns from it, with its step and its examples; where it is to be undone, the run ends bitwise "
-        "as one that never saw that batch, even if it was killed in between.",
+        "before anything learns from it, with its step and its examples; where it is to be undone, the run ends "
+        "bitwise as one that never saw that batch, even if it was killed in between.",
         measure=loss_spikes.measure,
         full=16,
         quick=2,
@@ -110,9 +110,9 @@ FIGURES = (
     Figure(
         id="T12",
         promise="Where memory does not hold a batch, smaller pieces go through the model, which is told and saved, and "
-        "gradient and weights stay those of the whole batch up to rounding (fp32 under a limit of the system, bf16 where "
-        "the model itself refuses more); where it holds nothing, the run ends with "
-        "exit code 71 and a remedy, and goes on later bitwise as if nothing had happened.",
+        "gradient and weights stay those of the whole batch up to rounding (fp32 under a limit of the system, bf16 "
+        "where the model itself refuses more); where it holds nothing, the run ends with exit code 71 "
+        "and a remedy, and goes on later bitwise as if nothing had happened.",
         measure=little_memory.measure,
         full=25,
         quick=4,
