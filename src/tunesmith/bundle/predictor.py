@@ -37,9 +37,7 @@ class Predictor:
     def load(cls, folder: Path | str, *, precision: Wanted = "fp32") -> "Predictor":
         """Verify and open the bundle in `folder`; raises what `open_bundle`, `ready` and `prove` raise.
 
-        `precision` is what it computes in. fp32 gives the numbers of the bundle's report; bf16 takes about half the
-        time where the processor has instructions for it, and answers a near tie otherwise now and then; "auto"
-        measures for 50 ms which is faster. The golden rows are proved in fp32 before anything is cast.
+        `precision` is that of `load` below.
         """
         bundle = open_bundle(folder)
         prepared = ready(bundle, precision)
@@ -98,7 +96,11 @@ class Predictor:
 
 
 def load(bundle: Path | str, *, precision: Wanted = "fp32") -> Predictor:
-    """Verify a bundle and open it: `load(folder).predict("...")`. `precision` is explained at `Predictor.load`.
+    """Verify a bundle and open it: `load(folder).predict("...")`.
+
+    `precision` is what it computes in. fp32 gives the numbers of the bundle's report; bf16 takes about half the
+    time where the processor has instructions for it, and answers a near tie otherwise now and then; "auto"
+    measures for 50 ms which is faster. The golden rows are proved in fp32 before anything is cast.
 
     Raises:
         ModelFileError: any byte of it was changed; the message names the file.

@@ -69,7 +69,7 @@ def predict(
             for line in bulk.lines(found, form, columns=columns, scores=with_scores):
                 write(line)
                 tell(counts.read)
-    _close(counts.as_record(), out, skip_bad, as_json)
+    _close(counts.as_record(), out, skip_bad, as_json, precision=predictor.bundle.precision)
 
 
 def _piped_lines() -> Iterator[str]:
@@ -77,14 +77,15 @@ def _piped_lines() -> Iterator[str]:
     yield from io.TextIOWrapper(sys.stdin.buffer, encoding="utf-8-sig", errors="surrogateescape", newline="")
 
 
-def _close(counts: dict[str, int], out: Path | None, skip_bad: Path | None, as_json: bool) -> None:
+def _close(counts: dict[str, int], out: Path | None, skip_bad: Path | None, as_json: bool, *, precision: str) -> None:
     """Say what was done where it does not mix with the answers."""
     from tunesmith.cli.output import err, plain
 
     if as_json:
-        emit({"out": str(out), **counts})
+        emit({"out": str(out), "precision": precision, **counts})
         return
     rejected = f", {counts['rejected']:,} skipped into {plain(skip_bad)}" if skip_bad else ""
     blank = f", {counts['blank']:,} blank" if counts["blank"] else ""
     where = f" -> {plain(out)}" if out else ""
-    err.print(f"{counts['answered']:,} answered{blank}{rejected}{where}", highlight=False)
+    how = "" if precision == "fp32" else f" in {precision}"
+    err.print(f"{counts['answered']:,} answered{how}{blank}{rejected}{where}", highlight=False)
