@@ -22,6 +22,7 @@ from tunesmith.core.tokenizer import Tokenizer
 from tunesmith.models.config_file import cleaned
 from tunesmith.models.hub_names import load_hub_state
 from tunesmith.models.loading import build_backbone
+from tunesmith.models.precision import Precision
 from tunesmith.models.weights import read_tensors
 
 
@@ -34,6 +35,8 @@ class Bundle:
     task: Task
     tokenizer: Tokenizer
     model: Model
+    precision: Precision = "fp32"
+    """What the model computes in"""
 
 
 def open_bundle(folder: Path | str) -> Bundle:

@@ -44,13 +44,8 @@ class _Short(torch.autograd.Function):
         """qkv [3, b * H, L, d], bias [b * H, 1, L] or None -> [b * H, L, d]."""
         query, key, value = qkv.unbind(0)
         ctx.scale = query.shape[-1] ** -0.5
-        keys = key.transpose(1, 2)
         with torch.autocast(qkv.device.type, enabled=False):
-            if bias is None:
-                score = torch.bmm(query, keys).mul_(ctx.scale)
-            else:
-                score = torch.baddbmm(bias, query, keys, alpha=ctx.scale)
-            weight = torch.softmax(score, -1)
+            weight = _weights(query, key, bias)
             keep = draw_mask(weight, threshold) if threshold else None
             ctx.rescale = 256 / (256 - threshold)
             dropped = weight if keep is None else (weight * keep).mul_(ctx.rescale)
@@ -107,12 +102,24 @@ def _chunk(qkv: Tensor, chunk: Chunk, dropout: float) -> Tensor:
         inner = torch.float32 if dtype == torch.bfloat16 and longest <= LOWEST_BF16 else dtype
         bias = None if chunk.real is None else _bias(chunk.real, heads, inner)
         flat = _laid_out(qkv, inner).view(3, windows * heads, longest, size)
-        mixed: Tensor = _Short.apply(flat, bias, threshold)  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        mixed: Tensor
+        if threshold or torch.is_grad_enabled():
+            mixed = _Short.apply(flat, bias, threshold)  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        else:  # a short request feels what an autograd function costs
+            mixed = torch.bmm(_weights(flat[0], flat[1], bias), flat[2])
         mixed = mixed.view(windows, heads, longest, size)
     else:
         mask = None if chunk.real is None else chunk.real[:, None, None, :]
         mixed = F.scaled_dot_product_attention(qkv[0], qkv[1], qkv[2], attn_mask=mask, dropout_p=dropout)
     return _laid_out(mixed.transpose(1, 2), dtype).view(windows * longest, heads * size)
+
+
+def _weights(query: Tensor, key: Tensor, bias: Tensor | None) -> Tensor:
+    """softmax(q k^T / sqrt(d) + bias), [b * H, L, L]."""
+    scale, keys = query.shape[-1] ** -0.5, key.transpose(1, 2)
+    if bias is None:
+        return torch.softmax(torch.bmm(query, keys).mul_(scale), -1)
+    return torch.softmax(torch.baddbmm(bias, query, keys, alpha=scale), -1)
 
 
 def _laid_out(x: Tensor, dtype: torch.dtype) -> Tensor:

@@ -89,13 +89,13 @@ class FeedForward(nn.Module):
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()
-        self.activation = ACTIVATIONS[shape.activation]
+        self.activation = shape.activation
         self.up = _Linear(shape.width, shape.inner)
         self.down = _Linear(shape.inner, shape.width)
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, D] to [N, D] through [N, I]."""
-        inner = self.activation(F.linear(x, self.up.weight, self.up.bias))
+        inner = ACTIVATIONS[self.activation](F.linear(x, self.up.weight, self.up.bias))
         return F.linear(inner, self.down.weight, self.down.bias)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:  # whoever reads a journal does so without torch
-    from tunesmith.tune.precision import Choice
+    from tunesmith.models.precision import Choice
 
 Blame = Literal["batch", "weights"]
 Outcome = Literal["learnt", "left_out", "rolled_back", "no_state", "too_many"]

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from tunesmith.core.model import Backbone, Model
+from tunesmith.models.precision import Precision
 from tunesmith.models.surgery import VocabularyMap, compact_vocabulary
 from tunesmith.models.vocabulary import CompactEmbedding
-from tunesmith.tune.precision import Precision
 
 
 class TrainingForm:

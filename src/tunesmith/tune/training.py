@@ -12,13 +12,13 @@ from tunesmith.core.batch import Batch
 from tunesmith.core.duration import Duration
 from tunesmith.core.errors import ConfigError, Place
 from tunesmith.core.model import Model
+from tunesmith.models.precision import Choice
 from tunesmith.tune.data import TrainingData, epoch_groups
 from tunesmith.tune.events import Evaluated, Halved, Started, Stepped
 from tunesmith.tune.form import TrainingForm
 from tunesmith.tune.gradient import GroupLoss, Objective, backward, gradient_error
 from tunesmith.tune.optimizers import AdamW, clip_factor, groups_of
 from tunesmith.tune.pieces import cut, doubled
-from tunesmith.tune.precision import Choice
 from tunesmith.tune.progress import Progress
 from tunesmith.tune.recall import recall_of
 from tunesmith.tune.schedules import rate_factor

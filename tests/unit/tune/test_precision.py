@@ -2,8 +2,9 @@ import pytest
 import torch
 
 from tunesmith.core.errors import ConfigError
-from tunesmith.tune import precision
-from tunesmith.tune.precision import Choice, choose, choose_device, gemm_rates, require
+from tunesmith.models import precision
+from tunesmith.models.precision import Choice, gemm_rates
+from tunesmith.tune.precision import choose, choose_device, require
 
 CPU = torch.device("cpu")
 

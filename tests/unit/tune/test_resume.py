@@ -286,7 +286,7 @@ def test_another_machine_is_noted(bench: Any, checkpoints: Path) -> None:
 
 
 def test_a_saved_choice_of_precision_is_kept(bench: Any, checkpoints: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from tunesmith.tune import precision
+    from tunesmith.models import precision
 
     monkeypatch.setattr(precision, "gemm_rates", lambda *_: (1.0, 2.0))
     interrupted(bench, checkpoints, precision="auto")
