@@ -26,10 +26,9 @@ _TYPES: Mapping[Precision, torch.dtype] = {"fp32": torch.float32, "bf16": torch.
 
 
 def answering(model: Model, *, precision: Precision) -> Model:
-    """A model on the CPU that answers as `model` does, in evaluation mode. The two share their head.
+    """A model on the CPU that answers as `model` does, which is in evaluation mode. The two share their head.
 
-    `model` stays as it is; let go of it, else its weights are in memory twice. A backbone that transformers runs is
-    only cast.
+    Let go of `model`, else its weights are in memory twice. A backbone that transformers runs is only cast.
     """
     dtype, backbone = _TYPES[precision], model.backbone
     if isinstance(backbone, Encoder):
@@ -69,7 +68,7 @@ class AnsweringEncoder(Backbone):
         """Hidden states of the last layer, [N, D] fp32."""
         x = self.embed(batch) if embeddings is None else embeddings
         layout, rows = plan(batch.lengths, x.device), len(x)
-        x = F.pad(x, (0, 0, 0, rounded(rows) - rows))
+        x = _padded(x, rounded(rows))
         for layer in self._layers:
             x = layer(x, layout, rows)
         return x[:rows].float()
@@ -77,6 +76,11 @@ class AnsweringEncoder(Backbone):
     def attention_on(self, device: torch.device, dtype: torch.dtype) -> str:
         """As on any processor."""
         return "padded in chunks"
+
+
+def _padded(x: Tensor, rows: int) -> Tensor:
+    """[N, D] with rows of zeros behind it, [rows, D]."""
+    return x if len(x) == rows else F.pad(x, (0, 0, 0, rows - len(x)))
 
 
 class _Embeddings:
@@ -98,7 +102,10 @@ class _Embeddings:
         if self._segments is not None and batch.segment_ids is not None:
             x = x.add_(self._segments.index_select(0, batch.segment_ids))
         x = self._norm(x)
-        return x if self._project is None else self._project(x)
+        if self._project is None:
+            return x
+        rows = len(x)
+        return self._project(_padded(x, rounded(rows)))[:rows]
 
 
 class _Layer:
@@ -120,8 +127,7 @@ class _Layer:
     def __call__(self, x: Tensor, layout: Plan, rows: int) -> Tensor:
         """[rounded N, D] to the same, of which the first `rows` mean something."""
         mixed = attend(self._qkv(x)[:rows], layout, heads=self._heads, dropout=0.0)
-        mixed = F.pad(mixed, (0, 0, 0, len(x) - rows))
-        x = self._attention_norm(self._output.added(mixed, x))
+        x = self._attention_norm(self._output.added(_padded(mixed, len(x)), x))
         return self._feed_forward_norm(self._down.added(self._up.activated(x, self._activation), x))
 
 

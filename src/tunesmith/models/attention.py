@@ -31,7 +31,8 @@ CROSSOVER = 512
 than ours at every length measured (64 to 512), and so is its bf16 backward; beyond, memory decides."""
 LOWEST_BF16 = 32
 """Tokens of a chunk up to which a CPU multiplies in fp32 although the model computes in bf16: so small products cost
-more to set up in bf16 than they save."""
+more to set up in bf16 than they save. Beyond it, where nothing is learnt, torch's kernel takes over: it is a quarter
+slower than our bf16 products, but those keep a megabyte for every shape they meet, and a stream meets thousands."""
 CROSSOVER_PLAIN_FP32 = 96
 """The same in fp32 without dropout, where torch's flash kernel is good: even at 64 tokens, 1.3 times ours at 256."""
 
@@ -96,8 +97,7 @@ def _chunk(qkv: Tensor, chunk: Chunk, dropout: float) -> Tensor:
     dtype = qkv.dtype
     qkv = qkv.permute(2, 0, 3, 1, 4)
     threshold = byte_threshold(dropout, qkv.device)
-    plain = dtype == torch.float32 and not dropout
-    limit = CROSSOVER_PLAIN_FP32 if plain else CROSSOVER
+    limit = _crossover(dtype, dropout)
     if qkv.device.type == "cpu" and longest <= limit and (threshold or not dropout):
         inner = torch.float32 if dtype == torch.bfloat16 and longest <= LOWEST_BF16 else dtype
         bias = None if chunk.real is None else _bias(chunk.real, heads, inner)
@@ -112,6 +112,15 @@ def _chunk(qkv: Tensor, chunk: Chunk, dropout: float) -> Tensor:
         mask = None if chunk.real is None else chunk.real[:, None, None, :]
         mixed = F.scaled_dot_product_attention(qkv[0], qkv[1], qkv[2], attn_mask=mask, dropout_p=dropout)
     return _laid_out(mixed.transpose(1, 2), dtype).view(windows * longest, heads * size)
+
+
+def _crossover(dtype: torch.dtype, dropout: float) -> int:
+    """Tokens of a chunk above which torch's own kernel is taken on a CPU."""
+    if dtype == torch.float32 and not dropout:
+        return CROSSOVER_PLAIN_FP32
+    if dtype == torch.bfloat16 and not torch.is_grad_enabled():
+        return LOWEST_BF16
+    return CROSSOVER
 
 
 def _weights(query: Tensor, key: Tensor, bias: Tensor | None) -> Tensor:
