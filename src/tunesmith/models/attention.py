@@ -26,15 +26,18 @@ Layout = Plan | Borders
 """What attention has to know about a batch: how it is cut into chunks, or on a GPU only where its windows end."""
 GPUS = frozenset(("cuda",))
 """Kinds of device that have the kernels of variable_length.py; torch calls AMD's "cuda" too."""
+# Tokens of a chunk on a processor, each read off the table that benchmarks/training/crossover.py prints.
 CROSSOVER = 512
-"""Tokens above which scaled_dot_product_attention takes over on a CPU: with dropout its only kernel there is slower
-than ours at every length measured (64 to 512), and so is its bf16 backward; beyond, memory decides."""
-LOWEST_BF16 = 32
-"""Tokens of a chunk up to which a CPU multiplies in fp32 although the model computes in bf16: so small products cost
-more to set up in bf16 than they save. Beyond it, where nothing is learnt, torch's kernel takes over: it is a quarter
-slower than our bf16 products, but those keep a megabyte for every shape they meet, and a stream meets thousands."""
-CROSSOVER_PLAIN_FP32 = 96
-"""The same in fp32 without dropout, where torch's flash kernel is good: even at 64 tokens, 1.3 times ours at 256."""
+"""Above it scaled_dot_product_attention takes over while something learns: with dropout it is slower than ours at every
+length measured, and in bf16 its backward is; beyond, memory decides."""
+CROSSOVER_ANSWERING = 28
+"""The same where nothing learns: torch's kernel is good without a backward pass."""
+CROSSOVER_ANSWERING_BF16 = 48
+"""The same in bf16, where ours multiplies in fp32 up to it: products in bf16 keep a kernel for every shape they meet,
+and a stream meets thousands."""
+LOWEST_BF16 = 31
+"""Up to it our core multiplies in fp32 although the model learns in bf16: so small products cost more to set up in bf16
+than they save."""
 
 
 class _Short(torch.autograd.Function):
@@ -97,9 +100,8 @@ def _chunk(qkv: Tensor, chunk: Chunk, dropout: float) -> Tensor:
     dtype = qkv.dtype
     qkv = qkv.permute(2, 0, 3, 1, 4)
     threshold = byte_threshold(dropout, qkv.device)
-    limit = _crossover(dtype, dropout)
-    if qkv.device.type == "cpu" and longest <= limit and (threshold or not dropout):
-        inner = torch.float32 if dtype == torch.bfloat16 and longest <= LOWEST_BF16 else dtype
+    if qkv.device.type == "cpu" and longest <= _crossover(dtype) and (threshold or not dropout):
+        inner = _inner(dtype, longest)
         bias = None if chunk.real is None else _bias(chunk.real, heads, inner)
         flat = _laid_out(qkv, inner).view(3, windows * heads, longest, size)
         mixed: Tensor
@@ -114,13 +116,17 @@ def _chunk(qkv: Tensor, chunk: Chunk, dropout: float) -> Tensor:
     return _laid_out(mixed.transpose(1, 2), dtype).view(windows * longest, heads * size)
 
 
-def _crossover(dtype: torch.dtype, dropout: float) -> int:
+def _crossover(dtype: torch.dtype) -> int:
     """Tokens of a chunk above which torch's own kernel is taken on a CPU."""
-    if dtype == torch.float32 and not dropout:
-        return CROSSOVER_PLAIN_FP32
-    if dtype == torch.bfloat16 and not torch.is_grad_enabled():
-        return LOWEST_BF16
-    return CROSSOVER
+    if torch.is_grad_enabled():
+        return CROSSOVER
+    return CROSSOVER_ANSWERING_BF16 if dtype == torch.bfloat16 else CROSSOVER_ANSWERING
+
+
+def _inner(dtype: torch.dtype, longest: int) -> torch.dtype:
+    """What our core multiplies in."""
+    small = longest <= LOWEST_BF16 or not torch.is_grad_enabled()
+    return torch.float32 if dtype == torch.bfloat16 and small else dtype
 
 
 def _weights(query: Tensor, key: Tensor, bias: Tensor | None) -> Tensor:
