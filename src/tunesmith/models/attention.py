@@ -100,12 +100,13 @@ def _chunk(qkv: Tensor, chunk: Chunk, dropout: float) -> Tensor:
     dtype = qkv.dtype
     qkv = qkv.permute(2, 0, 3, 1, 4)
     threshold = byte_threshold(dropout, qkv.device)
-    if qkv.device.type == "cpu" and longest <= _crossover(dtype) and (threshold or not dropout):
-        inner = _inner(dtype, longest)
+    learning = dropout > 0 or torch.is_grad_enabled()
+    if qkv.device.type == "cpu" and longest <= _crossover(dtype, learning=learning) and (threshold or not dropout):
+        inner = _inner(dtype, longest, learning=learning)
         bias = None if chunk.real is None else _bias(chunk.real, heads, inner)
         flat = _laid_out(qkv, inner).view(3, windows * heads, longest, size)
         mixed: Tensor
-        if threshold or torch.is_grad_enabled():
+        if learning:
             mixed = _Short.apply(flat, bias, threshold)  # type: ignore[no-untyped-call]  # torch leaves it untyped
         else:  # a short request feels what an autograd function costs
             mixed = torch.bmm(_weights(flat[0], flat[1], bias), flat[2])
@@ -116,16 +117,16 @@ def _chunk(qkv: Tensor, chunk: Chunk, dropout: float) -> Tensor:
     return _laid_out(mixed.transpose(1, 2), dtype).view(windows * longest, heads * size)
 
 
-def _crossover(dtype: torch.dtype) -> int:
+def _crossover(dtype: torch.dtype, *, learning: bool) -> int:
     """Tokens of a chunk above which torch's own kernel is taken on a CPU."""
-    if torch.is_grad_enabled():
+    if learning:
         return CROSSOVER
     return CROSSOVER_ANSWERING_BF16 if dtype == torch.bfloat16 else CROSSOVER_ANSWERING
 
 
-def _inner(dtype: torch.dtype, longest: int) -> torch.dtype:
+def _inner(dtype: torch.dtype, longest: int, *, learning: bool) -> torch.dtype:
     """What our core multiplies in."""
-    small = longest <= LOWEST_BF16 or not torch.is_grad_enabled()
+    small = longest <= LOWEST_BF16 or not learning
     return torch.float32 if dtype == torch.bfloat16 and small else dtype
 
 
