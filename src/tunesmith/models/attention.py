@@ -2,7 +2,8 @@
 
     softmax(q k^T / sqrt(d)) v   inside each window
 
-On a GPU one kernel takes the whole ragged batch (variable_length.py). On a processor windows are padded in chunks.
+On a GPU one kernel takes the whole ragged batch (variable_length.py), except where it cannot be trusted with dropout;
+there, and on a processor, windows are padded in chunks.
 Short chunks run as plain batched matrix products with a hand-written backward: at 10 to 60 tokens that beats torch's
 CPU flash kernel several times, whose backward is its weakness there. Its memory grows with L^2, so above a crossover
 length torch's scaled_dot_product_attention takes over.
@@ -20,7 +21,7 @@ from torch import Tensor
 
 from tunesmith.models.dropout import byte_threshold, draw_mask
 from tunesmith.models.ragged import Chunk, Plan, plan, to_chunks, to_rows
-from tunesmith.models.variable_length import Borders, attend_ragged, borders, kernel_for
+from tunesmith.models.variable_length import Borders, attend_ragged, borders, drops, kernel_for
 
 Layout = Plan | Borders
 """What attention has to know about a batch: how it is cut into chunks, or on a GPU only where its windows end."""
@@ -78,15 +79,21 @@ def layout(lengths: Sequence[int], device: torch.device) -> Layout:
     return borders(lengths, device) if device.type in GPUS else plan(lengths, device)
 
 
-def core_on(device: torch.device, dtype: torch.dtype, size: int) -> str:
+def core_on(device: torch.device, dtype: torch.dtype, size: int, *, dropout: float) -> str:
     """What `attend` runs there for heads of `size` d, in a few words."""
-    return f"{kernel_for(dtype, size)} kernel, no padding" if device.type in GPUS else "padded in chunks"
+    if device.type not in GPUS:
+        return "padded in chunks"
+    if dropout and not drops(dtype, size):
+        return "padded in chunks, since no ragged kernel drops weights here"
+    return f"{kernel_for(dtype, size)} kernel, no padding"
 
 
 def attend(qkv: Tensor, layout: Layout, *, heads: int, dropout: float) -> Tensor:
     """[N, 3 D] (query, key and value side by side) to [N, D]. `dropout` applies to the attention weights."""
     if isinstance(layout, Borders):
-        return attend_ragged(qkv, layout, heads=heads, dropout=dropout)
+        if not dropout or drops(qkv.dtype, qkv.shape[1] // (3 * heads)):
+            return attend_ragged(qkv, layout, heads=heads, dropout=dropout)
+        layout = plan(layout.lengths, qkv.device)
     blocks = [
         _chunk(block.view(chunk.windows, chunk.longest, 3, heads, -1), chunk, dropout)
         for block, chunk in zip(to_chunks(qkv, layout), layout.chunks, strict=True)
