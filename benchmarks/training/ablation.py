@@ -82,8 +82,13 @@ def torch_dropout():
 
 
 def one_chunk():
-    """All windows of a batch are padded to the longest inside attention."""
+    """All windows of a batch go through attention in blocks as long as the longest."""
     ragged.MAX_CHUNKS = 1
+
+
+def window_a_block():
+    """Windows are padded in a block each, however short they are."""
+    attention.LEARNING = attention.LEARNING_BF16 = ragged.ANSWERING
 
 
 def no_recall():
@@ -101,6 +106,7 @@ SWITCHES = {
     "whole_table": whole_table,
     "torch_dropout": torch_dropout,
     "one_chunk": one_chunk,
+    "window_a_block": window_a_block,
     "no_recall": no_recall,
 }
 """`fp32` of `speed.py` shows what bf16 brings. The base is `tunesmith`, rounded to 64, and that of `no_recall` is

@@ -19,6 +19,7 @@ TRICKS = {
     "torch_dropout": "dropout by bytes, against torch's",
     "no_recall": "hidden states below a frozen backbone kept (head_only), against computed in every epoch",
     "one_chunk": "attention in up to four chunks of like length, against one",
+    "window_a_block": "blocks that windows share in attention, against a block each",
 }
 BASE = "tunesmith"
 BASES = {"no_recall": "head_only"}

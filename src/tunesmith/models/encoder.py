@@ -142,7 +142,7 @@ class Encoder(Backbone):
     def forward(self, batch: Batch, *, embeddings: Tensor | None = None) -> Tensor:
         """Hidden states of the last layer, [N, D]."""
         x = self.embed(batch) if embeddings is None else embeddings
-        windows = layout(batch.lengths, x.device)
+        windows = layout(batch.lengths, x, learning=self.training or torch.is_grad_enabled())
         for layer in self.layers:
             if self.gradient_checkpointing and torch.is_grad_enabled():
                 x = checkpoint(layer, x, windows, use_reentrant=False)

@@ -81,8 +81,8 @@ class HostedBackbone(Backbone):
         layout = plan(batch.lengths, batch.input_ids.device)
         blocks, start = [], 0
         for chunk in layout.chunks:
-            rows = layout.gather[start : start + chunk.rows].view(chunk.windows, chunk.longest)
-            blocks.append(self._run(batch, rows, chunk.real, embeddings).reshape(chunk.rows, -1))
+            rows = layout.gather[start : start + chunk.rows].view(chunk.blocks, chunk.longest)
+            blocks.append(self._run(batch, rows, chunk.seen, embeddings).reshape(chunk.rows, -1))
             start += chunk.rows
         return to_rows(blocks, layout)
 
@@ -90,9 +90,9 @@ class HostedBackbone(Backbone):
         """What transformers chose when it built the encoder, the same on every device."""
         return f"{self.encoder.config._attn_implementation} of transformers, padded in chunks"
 
-    def _run(self, batch: Batch, rows: Tensor, real: Tensor | None, embeddings: Tensor | None) -> Tensor:
-        """[b, L, D] of the windows whose tokens are `rows` [b, L]."""
-        mask = torch.ones_like(rows, dtype=torch.bool) if real is None else real
+    def _run(self, batch: Batch, rows: Tensor, seen: Tensor | None, embeddings: Tensor | None) -> Tensor:
+        """[b, L, D] of the windows whose tokens are `rows` [b, L], `seen` [b, 1, L] on no padding."""
+        mask = torch.ones_like(rows, dtype=torch.bool) if seen is None else seen[:, 0]
         given: dict[str, Tensor] = {"attention_mask": mask.long()}
         if embeddings is None:
             given["input_ids"] = batch.input_ids[rows].masked_fill(~mask, self.pad_id)

@@ -1,9 +1,11 @@
 """From rows laid end to end to small padded blocks and back: the only place where padding exists.
 
-Windows are sorted by length and cut into at most four chunks; a chunk is padded to its own longest window. Every row
-is used exactly once, so both directions have a gather as their backward and nothing is accumulated.
+Windows are sorted by length and cut into at most four chunks. A chunk is a stack of equally long blocks: each holds one
+window, padded to the longest of them, or where that is asked for, as many short windows as fit, which do not see each
+other. Fewer and fuller blocks make more products of windows that have nothing to do with each other, and far fewer
+calls. Every row is used exactly once, so both directions have a gather as their backward and nothing is accumulated.
 
-Shapes: B windows, N rows, b windows of a chunk, L the longest of them, P = sum of b * L over the chunks, D width.
+Shapes: B windows, N rows, b blocks of a chunk, L rows of a block, P = sum of b * L over the chunks, D width.
 """
 
 from collections.abc import Sequence
@@ -17,28 +19,54 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 MAX_CHUNKS = 4
-_OVERHEAD, _OVERHEAD_ON_GPU = 2000, 1_000_000
-"""What one more chunk costs, in elements of a padded score table; a GPU waits for calls and not for arithmetic."""
 _ROW = 64
-"""What one padded row costs in gathering and copying, in the same unit."""
+"""What one padded row costs in gathering and copying, in elements of a padded score table."""
+_SIDE = 16
+"""Blocks of several windows are as long as a multiple of it: few sizes need few kernels."""
 _MAX_BORDERS = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """What decides how windows are put together, in elements of a padded score table."""
+
+    chunk: int
+    """What one more chunk costs in calls"""
+    shared: float | None
+    """What an element costs where windows share a block; None where they must not"""
+
+    def alone(self, count: Any, longest: Any) -> Any:  # noqa: ANN401  # numbers or arrays of them
+        """`count` windows in a block each."""
+        return count * longest * (longest + _ROW)
+
+    def together(self, blocks: Any, longest: Any) -> Any:  # noqa: ANN401  # numbers or arrays of them
+        """Blocks that windows share."""
+        return blocks * longest * (longest * (self.shared or 1.0) + _ROW)
+
+
+ANSWERING = Costs(2000, None)
+LEARNING, LEARNING_BF16 = Costs(4000, 1.5), Costs(16_000, 1.0)
+"""With a backward pass there are more calls, and full blocks pay; in bf16 more so, whose products want to be large"""
+ON_GPU = Costs(1_000_000, None)
+"""A GPU waits for calls and not for arithmetic"""
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
     """Windows that are padded together."""
 
-    windows: int
+    blocks: int
     """b"""
     longest: int
     """L"""
-    real: Tensor | None
-    """[b, L] bool, false on padding; None where all windows are equally long"""
+    seen: Tensor | None
+    """Which rows of a block each of its rows sees, [b, L, L] bool, or [b, 1, L] where a block holds one window and all
+    see the same; None where that window fills it. What padding sees does not matter, but it sees something"""
 
     @property
     def rows(self) -> int:
         """b * L."""
-        return self.windows * self.longest
+        return self.blocks * self.longest
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,49 +85,87 @@ class Plan:
         return [chunk.rows for chunk in self.chunks]
 
 
-def plan(lengths: Sequence[int], device: torch.device) -> Plan:
-    """The chunks of windows with these `lengths` [B], index tensors on `device`."""
-    return _plan(tuple(lengths), device)
+def plan(lengths: Sequence[int], device: torch.device, costs: Costs = ANSWERING) -> Plan:
+    """The chunks of windows with these `lengths` [B] that cost least, index tensors on `device`."""
+    return _plan(tuple(lengths), device, costs)
 
 
 @lru_cache(maxsize=16)  # every layer, the recomputation of checkpointing and R-Drop's second pass ask again
 @torch.inference_mode(False)  # training may meet a plan that an evaluation made, and must be able to keep its tensors
-def _plan(lengths: tuple[int, ...], device: torch.device) -> Plan:
+def _plan(lengths: tuple[int, ...], device: torch.device, costs: Costs) -> Plan:
     size = np.asarray(lengths, np.int64)
     starts = np.concatenate(([0], size.cumsum()[:-1]))
     order = np.argsort(-size, kind="stable")
     chunks, gathers = [], []
     place = np.empty(int(size.sum()), np.int64)
     base = 0
-    for group in cut(size[order], overhead=_OVERHEAD if device.type == "cpu" else _OVERHEAD_ON_GPU):
+    for group in cut(size[order], costs):
         members = order[group]
-        longest = int(size[members[0]])
-        column = np.arange(longest)
-        real = column < size[members, None]
-        rows = starts[members, None] + np.minimum(column, size[members, None] - 1)  # padding repeats the last row
+        blocks, longest = _blocks(size[members], costs)
+        owner = np.full((len(blocks), longest), -1)
+        for block, inside in zip(owner, blocks, strict=True):
+            mine = members[inside]
+            block[: size[mine].sum()] = np.repeat(mine, size[mine])
+        real = owner >= 0
+        rows = np.zeros(owner.shape, np.int64)  # padding repeats a row, it does not matter which
+        rows[real] = np.concatenate([np.arange(starts[m], starts[m] + size[m]) for i in blocks for m in members[i]])
         place[rows[real]] = base + np.flatnonzero(real)
         base += rows.size
         gathers.append(rows.ravel())
-        mask = None if real.all() else torch.from_numpy(real).to(device)
-        chunks.append(Chunk(len(members), longest, mask))
+        chunks.append(Chunk(len(blocks), longest, _seen(owner, alone=len(blocks) == len(members), device=device)))
     gather = torch.from_numpy(np.concatenate(gathers)).to(device)
-    straight = len(chunks) == 1 and chunks[0].real is None  # a stable sort leaves equally long windows in order
+    straight = len(chunks) == 1 and chunks[0].seen is None  # a stable sort leaves equally long windows in order
     return Plan(tuple(chunks), gather, torch.from_numpy(place).to(device), straight)
 
 
-def cut(descending: NDArray[np.int64], *, overhead: int = _OVERHEAD) -> list[slice]:
-    """At most `MAX_CHUNKS` neighbouring groups that cost least: sum of b * L * (L + _ROW), scores and copies.
+def _seen(owner: NDArray[np.int64], *, alone: bool, device: torch.device) -> Tensor | None:
+    """`Chunk.seen` of blocks [b, L] of window numbers, -1 on padding; `alone` where a block holds one window."""
+    if alone:
+        return None if (owner >= 0).all() else torch.from_numpy(owner >= 0)[:, None].to(device)
+    return torch.from_numpy(owner[:, :, None] == owner[:, None, :]).to(device)
 
-    A group costs `overhead` besides, which stands for the calls that every chunk makes. The best borders are found by
-    dynamic programming over the places where the length changes.
+
+def _blocks(descending: NDArray[np.int64], costs: Costs) -> tuple[list[list[int]], int]:
+    """Which windows, of lengths sorted downwards, go into which block, and how long the blocks are.
+
+    Each goes into the first block that has room (Johnson 1973, first fit decreasing), unless one block a window is
+    less work.
+    """
+    longest = int(descending[0])
+    alone = [[index] for index in range(len(descending))]
+    if costs.shared is None:
+        return alone, longest
+    side = -(-longest // _SIDE) * _SIDE
+    blocks: list[list[int]] = []
+    room: list[int] = []
+    for index, length in enumerate(descending.tolist()):
+        block = next((at for at, left in enumerate(room) if left >= length), len(blocks))
+        if block == len(blocks):
+            blocks.append([])
+            room.append(side)
+        blocks[block].append(index)
+        room[block] -= length
+    less = costs.together(len(blocks), side) < costs.alone(len(alone), longest)
+    return (blocks, side) if less else (alone, longest)
+
+
+def cut(descending: NDArray[np.int64], costs: Costs = ANSWERING) -> list[slice]:
+    """At most `MAX_CHUNKS` neighbouring groups that cost least: scores, copies, and the calls that every chunk makes.
+
+    The best borders are found by dynamic programming over the places where the length changes. Blocks that windows
+    share are taken to be full.
     """
     borders = [0, *(np.flatnonzero(np.diff(descending)) + 1).tolist(), len(descending)]
     if len(borders) > _MAX_BORDERS:
         borders = sorted({borders[index * (len(borders) - 1) // _MAX_BORDERS] for index in range(_MAX_BORDERS + 1)})
     edges = np.asarray(borders)
     longest = descending[np.minimum(edges, len(descending) - 1)][:, None]
-    area = (edges[None, :] - edges[:, None]) * longest * (longest + _ROW)
-    cost = np.where(edges[None, :] > edges[:, None], area + overhead, np.iinfo(np.int64).max // 8)
+    area = costs.alone(edges[None, :] - edges[:, None], longest)
+    if costs.shared is not None:
+        upto = np.concatenate(([0], descending.cumsum()))[edges]
+        side = -(-longest // _SIDE) * _SIDE
+        area = np.minimum(area, costs.together(-(-(upto[None, :] - upto[:, None]) // side), side))
+    cost = np.where(edges[None, :] > edges[:, None], area + costs.chunk, np.inf)
     best, came = cost[0], []
     for _ in range(min(MAX_CHUNKS, len(borders) - 1) - 1):
         through = best[:, None] + cost

@@ -81,7 +81,7 @@ class AdamW:
         self._piece: float = PIECE if device.type == "cpu" else math.inf
         self._step = torch.zeros((), dtype=torch.float32, device=device)
         self._sums: dict[str, Tensor] = {}
-        self._scratch = torch.empty(0, dtype=torch.float32, device=device)
+        self._kept: dict[str, Tensor] = {}
 
     def adopt(self, masters: Mapping[str, Tensor]) -> None:
         """Take these fp32 values as masters and round them into the model."""
@@ -91,24 +91,22 @@ class AdamW:
         self._publish(self.parameters)
 
     def collect(self) -> None:
-        """Take over the gradients of one backward pass. The first is kept as it is, further ones are added in fp32."""
+        """Take over the gradients of one backward pass, and add them up in fp32."""
         for name, parameter in self.parameters.items():
             gradient = parameter.grad
             if gradient is None:
                 continue
             parameter.grad = None
-            if name not in self._sums:
-                self._sums[name] = gradient
-            elif self._sums[name].dtype == torch.float32:
+            if name in self._sums:
                 self._sums[name].add_(gradient)
             else:
-                self._sums[name] = self._sums[name].float().add_(gradient)
+                self._sums[name] = gradient if gradient.dtype == torch.float32 else self._in_fp32(name, gradient)
 
     def gradient_norm(self) -> float:
         """Euclidean norm of everything collected; infinite or nan as soon as one number in it is."""
         if not self._sums:
             return 0.0
-        norms = torch._foreach_norm(list(self._sums.values()), 2, dtype=torch.float32)
+        norms = torch._foreach_norm(list(self._sums.values()), 2)
         return float(torch.linalg.vector_norm(torch.stack(norms)))
 
     def faulty(self) -> list[str]:
@@ -133,7 +131,7 @@ class AdamW:
         self._sums.clear()
 
     def _pieces(self, names: Sequence[str]) -> Iterator[list[str]]:
-        """Names in pieces so small that gradient, master and weight stay in the cache while one becomes the other."""
+        """Names in pieces so small that masters are still in the cache when they are rounded into the model."""
         piece: list[str] = []
         size = 0
         for name in names:
@@ -149,7 +147,7 @@ class AdamW:
     def _update(self, names: Sequence[str], group: Group, *, rate: float, scale: Tensor | None) -> None:
         torch._fused_adamw_(
             [self.masters[name] for name in names],
-            self._in_fp32(names),
+            [self._sums[name] for name in names],
             [self._first[name] for name in names],
             [self._second[name] for name in names],
             [],
@@ -165,20 +163,11 @@ class AdamW:
         )
         self._publish(names)
 
-    def _in_fp32(self, names: Sequence[str]) -> list[Tensor]:
-        """The collected gradients; bf16 ones are copied into memory that every piece uses again."""
-        needed = sum(self._sums[name].numel() for name in names if self._sums[name].dtype != torch.float32)
-        if self._scratch.numel() < needed:
-            self._scratch = torch.empty(needed, dtype=torch.float32, device=self._step.device)
-        gradients, start = [], 0
-        for name in names:
-            own = self._sums[name]
-            if own.dtype != torch.float32:
-                end = start + own.numel()
-                own = self._scratch[start:end].view(own.shape).copy_(own)
-                start = end
-            gradients.append(own)
-        return gradients
+    def _in_fp32(self, name: str, gradient: Tensor) -> Tensor:
+        """A bf16 gradient in memory that every step uses again: norm and update then read it without a copy."""
+        if name not in self._kept:
+            self._kept[name] = torch.empty_like(self.masters[name])
+        return self._kept[name].copy_(gradient)
 
     def _publish(self, names: Iterable[str]) -> None:
         """Round masters into the parameters of the model that are not their own masters."""

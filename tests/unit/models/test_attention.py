@@ -6,10 +6,12 @@ from torch import Tensor
 
 from tunesmith.models import attention
 from tunesmith.models.attention import attend
-from tunesmith.models.ragged import plan
+from tunesmith.models.ragged import ANSWERING, LEARNING, Costs, plan
 
 CPU = torch.device("cpu")
 LENGTHS = (5, 17, 1, 9, 9, 30, 2)
+COSTS = [ANSWERING, LEARNING, Costs(10**9, 1.0)]
+"""One window a block, both kinds, and windows that share blocks of one chunk"""
 
 
 def formula(qkv: Tensor, lengths: tuple[int, ...], heads: int) -> Tensor:
@@ -24,8 +26,9 @@ def formula(qkv: Tensor, lengths: tuple[int, ...], heads: int) -> Tensor:
 
 @pytest.mark.parametrize("crossover", [0, 10, 1000])
 @pytest.mark.parametrize("lengths", [LENGTHS, (4, 4, 4), (6,)])
+@pytest.mark.parametrize("costs", COSTS)
 def test_values_and_gradients_equal_the_formula(
-    crossover: int, lengths: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+    crossover: int, lengths: tuple[int, ...], costs: Costs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(attention, "CROSSOVER", crossover)
     monkeypatch.setattr(attention, "CROSSOVER_ANSWERING", crossover)
@@ -33,17 +36,19 @@ def test_values_and_gradients_equal_the_formula(
     ours = torch.randn(sum(lengths), 24, dtype=torch.float64, requires_grad=True)
     reference = ours.detach().clone().requires_grad_()
     toward = torch.randn(sum(lengths), 8, dtype=torch.float64)
-    mixed, expected = attend(ours, plan(lengths, CPU), heads=2, dropout=0.0), formula(reference, lengths, 2)
+    mixed = attend(ours, plan(lengths, CPU, costs), heads=2, dropout=0.0)
+    expected = formula(reference, lengths, 2)
     torch.testing.assert_close(mixed, expected)
     (mixed * toward).sum().backward()
     (expected * toward).sum().backward()
     torch.testing.assert_close(ours.grad, reference.grad)
 
 
-def test_the_backward_with_dropout_is_the_derivative_of_the_forward() -> None:
+@pytest.mark.parametrize("costs", COSTS)
+def test_the_backward_with_dropout_is_the_derivative_of_the_forward(costs: Costs) -> None:
     torch.manual_seed(0)
     qkv = torch.randn(7, 12, dtype=torch.float64, requires_grad=True)
-    layout = plan((4, 3), CPU)
+    layout = plan((4, 3), CPU, costs)
 
     def run(x: Tensor) -> Tensor:
         torch.manual_seed(5)  # the same mask at every evaluation
@@ -52,10 +57,11 @@ def test_the_backward_with_dropout_is_the_derivative_of_the_forward() -> None:
     assert torch.autograd.gradcheck(run, (qkv,))
 
 
-def test_a_window_does_not_see_its_company() -> None:
+@pytest.mark.parametrize("costs", COSTS)
+def test_a_window_does_not_see_its_company(costs: Costs) -> None:
     torch.manual_seed(0)
     qkv = torch.randn(sum(LENGTHS), 24)
-    together = attend(qkv, plan(LENGTHS, CPU), heads=2, dropout=0.0).split(LENGTHS)
+    together = attend(qkv, plan(LENGTHS, CPU, costs), heads=2, dropout=0.0).split(LENGTHS)
     for window, expected in zip(qkv.split(LENGTHS), together, strict=True):
         alone = attend(window, plan((len(window),), CPU), heads=2, dropout=0.0)
         torch.testing.assert_close(alone, expected, atol=1e-6, rtol=1e-5)
@@ -67,8 +73,8 @@ def test_bfloat16_stays_bfloat16_and_close(lowest: int, monkeypatch: pytest.Monk
     torch.manual_seed(0)
     qkv = torch.randn(sum(LENGTHS), 24, requires_grad=True)
     half = qkv.detach().bfloat16().requires_grad_()
-    full = attend(qkv, plan(LENGTHS, CPU), heads=2, dropout=0.0)
-    low = attend(half, plan(LENGTHS, CPU), heads=2, dropout=0.0)
+    full = attend(qkv, plan(LENGTHS, CPU, LEARNING), heads=2, dropout=0.0)
+    low = attend(half, plan(LENGTHS, CPU, LEARNING), heads=2, dropout=0.0)
     low.float().sum().backward()
     assert low.dtype == torch.bfloat16
     assert half.grad is not None and bool(half.grad.isfinite().all())

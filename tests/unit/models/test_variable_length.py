@@ -223,7 +223,7 @@ def test_a_gpu_equals_the_processor(
     here = there.detach().cpu().float().requires_grad_()
     toward = torch.randn(rows, 2 * size).to(dtype)
     with seen:
-        mixed = attend(there, layout(lengths, there.device), heads=2, dropout=0.0)
+        mixed = attend(there, layout(lengths, there, learning=True), heads=2, dropout=0.0)
         mixed.backward(toward.cuda())
     expected = attend(here, plan(lengths, CPU), heads=2, dropout=0.0)
     expected.backward(toward.float())
@@ -243,7 +243,7 @@ def test_a_gpu_drops_the_same_weights_forward_and_backward(dtype: torch.dtype, l
     identity = torch.cat([torch.eye(length, size) for length in lengths])[:, None].expand(rows, heads, size)
     parts = [torch.randn(rows, heads, size), torch.randn(rows, heads, size), identity]
     qkv = torch.stack(parts, 1).reshape(rows, -1).to(dtype).cuda().requires_grad_()
-    mixed = attend(qkv, layout(lengths, qkv.device), heads=heads, dropout=0.3)
+    mixed = attend(qkv, layout(lengths, qkv, learning=True), heads=heads, dropout=0.3)
     mixed.backward(identity.reshape(rows, -1).to(dtype).cuda())
     assert qkv.grad is not None
     forward = mixed.detach().float().cpu().view(rows, heads, size).split(lengths)
