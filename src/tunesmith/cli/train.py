@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from tunesmith.cli.output import emit, out
+from tunesmith.core.errors import UsageError
 
 if TYPE_CHECKING:
     from tunesmith.run.config import RunConfig
@@ -41,6 +42,12 @@ def train(
     from tunesmith.run.lock import require_free
 
     target = folder or Path("runs") / file.stem
+    if (memory is not None and not plan) or (plan and (resume or find_lr)):
+        raise UsageError(
+            "--plan plans a whole run: it goes with --memory, and with neither --resume nor --find-lr",
+            code="TS-CLI-004",
+            fix="write tunesmith train CONFIG --plan [--memory 2GB].",
+        )
     if plan:
         _plan(file, assignments, data, target=target, memory=memory, as_json=as_json)
         return

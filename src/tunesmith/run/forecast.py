@@ -2,7 +2,8 @@
 
     steps      a * groups + b * tokens, by least squares over the measured groups; as the order of the data is known, so
                are the groups and tokens of the run. Resampling the measured groups tells how uncertain the sum is
-    the rest   what was timed in full as it is; what was thinned, in proportion to its rows
+    the rest   what was timed in full as it is; what was thinned, in proportion to its rows; each with an error of its
+               own, since it was measured once
 
 The probe and the run do not meet the same machine. Without any neighbour, clocks and caches still move by a tenth; and
 where the main thread waited for a processor in the probe (wall over processor seconds, 1 on an idle machine), the
@@ -32,14 +33,20 @@ from tunesmith.tune.settings import TrainSettings
 DRIFT_DOWN: Final = 0.12
 DRIFT_UP: Final = 0.18
 WAITED: Final = 0.5
-MEMORY_DOWN: Final = 0.05
-MEMORY_UP: Final = 0.12
+MEMORY_DOWN: Final = 0.09
+MEMORY_UP: Final = 0.14
 DISK: Final = 0.01
 """Of what is written: names, dates and counts differ by a few bytes"""
+ANSWERS: Final = 0.2
+"""Of stored answers: a model that has learnt finds other spans than one that has not"""
 _REFERENCE_ROWS: Final = 1000
 _REFERENCE_PASSES: Final = 2.2
 """What describing a row of dev costs in the bundle, in answers: it is answered, and read once more in small batches"""
 _DRAWS: Final = 200
+_PACES: Final = ((1.0, 1.0), (0.75, 0.5), (1.5, 0.5), (0.75, 3.0), (1.5, 3.0))
+"""How many times as slow steps and saves may turn out, for what depends on it: when a state is saved, and how many are"""
+ONCE: Final = 0.15
+"""Relative error of a stage that is measured only once, with nothing to average over"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,12 +165,12 @@ class _Lesson:
         self.per_group, self.per_token, self.spread = fitted(lesson)
         self.step = self.per_group + self.per_token * lesson.tokens / lesson.groups
         self.evaluation = lesson.evaluation * found.rows[0] / found.seen[0]
-        self.table = self.at(1.0)
+        self.table = self.at(*_PACES[0])
 
-    def at(self, slower: float) -> Timetable:
-        """The timetable on a machine so many times as slow."""
+    def at(self, slower: float, disk: float) -> Timetable:
+        """The timetable on a machine so many times as slow, with a disk so many times as slow."""
         own = self.lesson
-        pace = Pace(step=self.step * slower, evaluation=(self.evaluation + own.best) * slower, save=own.save * slower)
+        pace = Pace(step=self.step * slower, evaluation=(self.evaluation + own.best) * slower, save=own.save * disk)
         return timetable(self.settings, length=self.length, groups=own.groups, pace=pace)
 
     @property
@@ -252,8 +259,10 @@ def _seconds(stages: dict[str, float], plans: list[_Lesson], waited: float) -> F
     total = sum(stages.values())
     given = sum(plan.seconds for plan in plans if plan.length.unit == "seconds")
     moving = total - given
-    share = [plan.seconds / moving * plan.spread for plan in plans if plan.length.unit != "seconds"]
-    low, high = _factors(math.hypot(*share) if share else 0.0, waited)
+    counted = [plan for plan in plans if plan.length.unit != "seconds"]
+    once = moving - sum(plan.seconds for plan in counted)
+    doubts = [ONCE * once, *(plan.seconds * plan.spread for plan in counted)]
+    low, high = _factors(math.hypot(*doubts) / moving, waited)
     sure = moving - sum(_spared(plan) for plan in plans)
     return Figure(total, given + sure * low, given + moving * high)
 
@@ -275,13 +284,15 @@ def _running(found: Probed, plans: list[_Lesson]) -> Figure:
     for plan in plans[:-1]:
         fixed += found.silver_bytes + _kept(plan, plan.table, last=0.0)
     final = found.bundle_bytes + answered
-    sizes = [size for slower in (1.0, 0.75, 1.5) for size in _most(plans[-1], slower, final)]
-    return Figure(fixed + sizes[0], (fixed + min(sizes)) * (1 - DISK), (fixed + max(sizes)) * (1 + DISK))
+    sizes = [size for slower in _PACES for size in _most(plans[-1], slower, final)]
+    doubt = ANSWERS * answered
+    low, high = (1 - DISK) * (fixed + min(sizes)) - doubt, (1 + DISK) * (fixed + max(sizes)) + doubt
+    return Figure(fixed + sizes[0], low, high)
 
 
-def _most(plan: _Lesson, slower: float, final: float) -> Iterator[float]:
+def _most(plan: _Lesson, slower: tuple[float, float], final: float) -> Iterator[float]:
     """Bytes where the last state needs no copy of better weights, and where it does."""
-    table = plan.at(slower)
+    table = plan.at(*slower)
     for last in (0.0, 1.0):
         during = table.states * plan.lesson.state_bytes + (table.with_best - 1 + last) * plan.lesson.best_bytes
         yield max(during + plan.lesson.best_bytes, _kept(plan, table, last=last) + final)

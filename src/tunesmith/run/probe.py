@@ -131,7 +131,7 @@ def probed(config: RunConfig, folder: RunFolder, *, steps: int = STEPS, tell: Te
     peak = peak_memory()
     watch.lap()
     baselines(whole.task.kind(), [whole.task.asked(row) for row in whole.data.train], ready.data.test[:1])
-    answered = (*map(folder.predictions, ("dev", "test")), folder.page)
+    answered = tuple(map(folder.predictions, ("dev", "test")))
     known = _size(folder.bundle) + sum(map(_size, (*answered, folder.checkpoints, folder.silver.path, folder.journal)))
     return Probed(
         reading=reading,

@@ -30,6 +30,7 @@ def meet_shapes(training: Training, lengths: Iterator[tuple[int, ...]]) -> int:
     if training.choice.precision != "bf16" or training.device.type != "cpu" or not isinstance(backbone, Encoder):
         return 0
     shape = backbone.shape
+    learns = any(parameter.requires_grad for parameter in backbone.parameters())
     seen: set[tuple[int, int]] = set()
     for _, batch in zip(range(MOST_BATCHES), lengths, strict=False):
         layout = plan(batch, training.device)
@@ -37,9 +38,10 @@ def meet_shapes(training: Training, lengths: Iterator[tuple[int, ...]]) -> int:
         if shapes <= seen:
             continue
         seen |= shapes
-        qkv = torch.zeros(sum(batch), 3 * shape.width, dtype=torch.bfloat16, requires_grad=True)
+        qkv = torch.zeros(sum(batch), 3 * shape.width, dtype=torch.bfloat16, requires_grad=learns)
         mixed = attend(qkv, layout, heads=shape.heads, dropout=shape.attention_dropout)
-        mixed.sum().backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        if learns:  # a frozen backbone is never asked for its gradients
+            mixed.sum().backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         if len(seen) >= ENOUGH:
             break
     return len(seen)
