@@ -13,13 +13,15 @@ from tunesmith.cli.output import STATUS, emit, out, plain, table
 from tunesmith.core.byte_size import in_words
 
 if TYPE_CHECKING:
-    from tunesmith.run.forecast import Figure, Forecast, LessonForecast
+    from tunesmith.run.figure import Figure
+    from tunesmith.run.forecast import Forecast
+    from tunesmith.run.lesson_forecast import LessonForecast
     from tunesmith.run.plan import Plan
 
 FITS: Final = {
-    "yes": f"{STATUS['ok']} fits",
-    "perhaps": f"{STATUS['warn']} may not fit",
-    "no": f"{STATUS['fail']} does not fit",
+    "yes": (STATUS["ok"], "fits"),
+    "perhaps": (STATUS["warn"], "may not fit"),
+    "no": (STATUS["fail"], "does not fit"),
 }
 
 
@@ -46,7 +48,7 @@ def plan(given: Mapping[str, Any], *, folder: Path, target: Path, memory: int | 
 def _show(made: "Forecast", whole: "Plan") -> None:
     rows = [
         ("time", *_span(made.seconds, _seconds)),
-        ("memory", *_span(made.memory, in_words)),
+        (f"memory, most while {made.heaviest}", *_span(made.memory, in_words)),
         *([("memory of the GPU", *_span(made.device_memory, in_words))] if made.device_memory else []),
         ("disk while running, at most", *_span(made.running, in_words)),
         ("disk of the bundle", *_span(made.bundle, in_words)),
@@ -81,8 +83,9 @@ def _told(lesson: "LessonForecast") -> Iterator[str]:
 def _show_fit(made: "Plan") -> None:
     limits = made.limits
     if limits.memory is not None:
+        mark, words = FITS[made.fits]
         source = "as named" if limits.named else "free now"
-        out.print(f"memory {FITS[made.fits]}: {in_words(limits.memory)} {source}", highlight=False)
+        out.print(f"{mark} it {words} into memory: {in_words(limits.memory)}, {source}", highlight=False)
     if limits.disk is not None and made.forecast and made.forecast.running.high > limits.disk:
         out.print(f"[red]the disk is too full[/]: {in_words(limits.disk)} are free there", highlight=False)
     if not made.remedies:
@@ -92,7 +95,7 @@ def _show_fit(made: "Plan") -> None:
         figures = remedy.forecast
         memory = _between(figures.memory, in_words) if figures else "more than there is"
         seconds = _seconds(figures.seconds.value) if figures else "-"
-        rows.append((Text.from_markup(FITS[remedy.fits]), memory, seconds, _typed(remedy.settings)))
+        rows.append((Text.from_markup(" ".join(FITS[remedy.fits])), memory, seconds, _typed(remedy.settings, "\n")))
     out.print(table("What was tried, the cheapest loss first", ("", "memory", "time", "set"), rows))
     best = made.remedies[-1]
     if best.fits == "yes":
@@ -103,8 +106,8 @@ def _show_fit(made: "Plan") -> None:
     out.print("nothing that was tried fits: shorten task.max_length, take a smaller backbone, or free memory")
 
 
-def _typed(settings: tuple[str, ...]) -> str:
-    return " ".join(f"--set {shlex.quote(setting)}" for setting in settings)
+def _typed(settings: tuple[str, ...], between: str = " ") -> str:
+    return between.join(f"--set {shlex.quote(setting)}" for setting in settings)
 
 
 def _span(figure: "Figure", words: Callable[[float], str]) -> tuple[Text, Text]:

@@ -4,9 +4,10 @@ The run is probed in a process of its own, and so is each remedy: nothing is gue
 beside a temporary folder, which is gone in the end.
 """
 
+import math
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -16,12 +17,14 @@ from tunesmith.core.memory import free_memory
 from tunesmith.run.config import overridden
 from tunesmith.run.forecast import Forecast, forecast
 from tunesmith.run.prober import ShouldStop, Tell, probe
-from tunesmith.run.remedies import remedies
+from tunesmith.run.remedies import Assignments, remedies, typed
 from tunesmith.tune.settings import TrainSettings
 
 Fit = Literal["yes", "perhaps", "no"]
 FEW: Final = 8
 """Steps of a remedy's probe: its memory is met by the heaviest batches alone"""
+HELPS: Final = 0.99
+"""A remedy is kept for the next one where it leaves less than this share of the memory"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,29 +113,54 @@ def planned(
         disk=_free_disk(target),
     )
     fits = _fit(made, limits)
-    tried: list[Remedy] = []
+    tried: tuple[Remedy, ...] = ()
     if fits != "yes":
         settings = first.found.settings[-1] if first else TrainSettings.model_validate(table.get("train", {}))
         precision = made.precision if made else settings.precision
-        for assignments in remedies(settings, method=_method(table), precision=precision):
-            tell(f"trying {' '.join(assignments)}")
-            tried.append(_tried(table, assignments, folder, limits, should_stop))
-            if tried[-1].fits == "yes":
-                break
-    return Plan(forecast=made, limits=limits, fits=fits, remedies=tuple(tried), took=time.perf_counter() - begin)
+        ladder = remedies(settings, method=_method(table), precision=precision)
+        asked = _Asked(table, folder, limits, tell, should_stop)
+        tried = tuple(asked.climbed(ladder, _worst(made)))
+    return Plan(forecast=made, limits=limits, fits=fits, remedies=tried, took=time.perf_counter() - begin)
 
 
-def _tried(
-    table: Mapping[str, Any], assignments: tuple[str, ...], folder: Path, limits: Limits, should_stop: ShouldStop
-) -> Remedy:
-    try:
-        found = probe(
-            overridden(table, assignments), folder=folder, steps=FEW, tell=lambda said: None, should_stop=should_stop
-        )
-    except MemoryLimitError:
-        return Remedy(settings=assignments, forecast=None, fits="no")
-    made = forecast(found)
-    return Remedy(settings=assignments, forecast=made, fits=_fit(made, limits))
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What the trials of remedies share."""
+
+    table: Mapping[str, Any]
+    folder: Path
+    limits: Limits
+    tell: Tell
+    should_stop: ShouldStop
+
+    def climbed(self, ladder: Iterable[Assignments], least: float) -> Iterator[Remedy]:
+        """Each remedy beside those before it that lessened memory, up to the first that fits."""
+        given: Assignments = {}
+        for remedy in ladder:
+            trial = {**given, **remedy}
+            tried = self.tried(typed(trial))
+            yield tried
+            if tried.fits == "yes":
+                return
+            if tried.forecast is None or _worst(tried.forecast) < HELPS * least:
+                given, least = trial, _worst(tried.forecast)
+
+    def tried(self, settings: tuple[str, ...]) -> Remedy:
+        self.tell(f"trying {' '.join(settings)}")
+        table = overridden(self.table, settings)
+        try:
+            found = probe(table, folder=self.folder, steps=FEW, tell=lambda said: None, should_stop=self.should_stop)
+        except MemoryLimitError:
+            return Remedy(settings=settings, forecast=None, fits="no")
+        made = forecast(found)
+        return Remedy(settings=settings, forecast=made, fits=_fit(made, self.limits))
+
+
+def _worst(made: Forecast | None) -> float:
+    """The memory that counts: of the GPU where there is one. Infinite where nothing fitted."""
+    if made is None:
+        return math.inf
+    return (made.device_memory or made.memory).value
 
 
 def _fit(made: Forecast | None, limits: Limits) -> Fit:

@@ -8,6 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -81,8 +82,9 @@ def _conversation(
 ) -> dict[str, Any]:
     """The last thing the process said; empty where it ended before."""
     assert process.stdin is not None
-    process.stdin.write(json.dumps(wish, default=str).encode())
-    process.stdin.close()
+    with suppress(BrokenPipeError):  # it ended at once: why, its exit code says
+        process.stdin.write(json.dumps(wish, default=str).encode())
+        process.stdin.close()
     for line in _lines(process, should_stop):
         said: dict[str, Any] = json.loads(line)
         if "doing" not in said:

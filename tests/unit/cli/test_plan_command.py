@@ -41,22 +41,33 @@ def config(tmp_path: Path, tiny_bert_folder: Path, monkeypatch: pytest.MonkeyPat
     return file
 
 
-def test_one_object_with_every_figure(config: Path, tunesmith: Call) -> None:
-    code, out, err = tunesmith("train", config, "--plan", "--json", "--set", "train.length='9 steps'")
+def test_one_object_with_every_figure_and_what_was_tried(config: Path, tunesmith: Call) -> None:
+    words = ("--json", "--memory", "1MB", "--set", "train.length='9 steps'", "--set", "method=full", "--set")
+    code, out, err = tunesmith("train", config, "--plan", *words, "train.batch_size=1")
     assert (code, err) == (0, "")
     record = json.loads(out)
     said = record["forecast"]
     figures = (said["seconds"], said["memory_bytes"], *said["disk_bytes"].values())
     assert all(figure["low"] <= figure["value"] <= figure["high"] for figure in figures)
-    assert said["lessons"][0]["steps"]["value"] == 9 and record["fits"] == "yes" and record["remedies"] == []
+    assert said["lessons"][0]["steps"]["value"] == 9
+    assert record["fits"] == "no" and record["limits"]["memory_bytes"] == 1_000_000
+    (remedy,) = record["remedies"]
+    assert remedy["set"] == ['method="lora"'] and remedy["fits"] == "no"
+    assert 0 < remedy["forecast"]["memory_bytes"]["high"] < 2e9
     assert sorted(item.name for item in Path().iterdir()) == ["rows.jsonl", "small.toml"]
 
 
 def test_what_does_not_fit_is_followed_by_what_was_tried(config: Path, tunesmith: Call) -> None:
     code, out, _ = tunesmith("train", config, "--plan", "--memory", "1MB", "--set", "train.batch_size=2")
     assert code == 0
-    assert "What the run will take" in out and "disk of the bundle" in out and "does not fit: 1 MB as named" in out
-    assert "--set train.batch_size=1 --set train.accumulate=2" in out and "nothing that was tried fits" in out
+    assert (
+        "What the run will take" in out
+        and "disk of the bundle" in out
+        and "it does not fit into memory: 1 MB, as named" in out
+    )
+    assert (
+        "--set train.batch_size=1" in out and "--set train.accumulate=2" in out and "nothing that was tried fits" in out
+    )
     assert sorted(item.name for item in Path().iterdir()) == ["rows.jsonl", "small.toml"]
 
 

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from tunesmith.run.forecast import fitted
+from tunesmith.run.lesson_forecast import fitted
 from tunesmith.run.probe_lesson import Lesson, Step
 
 

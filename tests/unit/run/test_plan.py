@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tunesmith.core.errors import DataError, MemoryLimitError
-from tunesmith.run.config import overridden, parsed
+from tunesmith.run.config import parsed
 from tunesmith.run.folder import opened
 from tunesmith.run.plan import Plan, planned
 from tunesmith.run.prober import CutShort, probe
@@ -19,7 +19,7 @@ TEXTS = [pair for n in range(60) for pair in ((f"my card {n} is lost", "card"), 
 
 
 def write(folder: Path, backbone: Path) -> dict[str, Any]:
-    """Rows in `folder`, and a configuration that fits nowhere once it has been tried with lora."""
+    """Rows in `folder`, and a configuration for them."""
     rows = [json.dumps({"text": text, "label": label}) for text, label in TEXTS]
     (folder / "rows.jsonl").write_text("\n".join(rows), encoding="utf-8")
     train = {"length": "2 epochs", "batch_size": 1, "accumulate": 8, "gradient_checkpointing": True, "patience": 5}
@@ -45,9 +45,10 @@ def test_a_plan_is_what_the_run_then_is(tmp_path: Path, tiny_bert_folder: Path, 
     said: list[str] = []
     plan = plan_in(tmp_path, table, tell=said.append)
     assert sorted(item.name for item in tmp_path.iterdir()) == ["rows.jsonl", "scratch"] and not any(scratch.iterdir())
-    assert {"reading", "judging", "bundling"} <= set(said) and "training: step 1 of 12" in said
+    assert {"reading", "judging", "bundling"} <= set(said) and any("training: step 9 of" in text for text in said)
     made = plan.forecast
     assert made is not None and (made.device, made.precision) == ("cpu", "bf16")
+    assert made.heaviest in ("training", "judging")
     for figure in (made.seconds, made.memory, made.running, made.bundle):
         assert 0 < figure.low <= figure.value <= figure.high < 4 * figure.low
     assert sum(made.stages.values()) == pytest.approx(made.seconds.value)
@@ -60,17 +61,6 @@ def test_a_plan_is_what_the_run_then_is(tmp_path: Path, tiny_bert_folder: Path, 
     assert made.bundle.low <= bundle <= made.bundle.high
     kept = sum(file.stat().st_size for file in folder.path.rglob("*") if file.is_file())
     assert kept <= made.running.high
-
-
-def test_what_does_not_fit_is_tried_until_nothing_is_left_to_try(tmp_path: Path, tiny_bert_folder: Path) -> None:
-    table = write(tmp_path, tiny_bert_folder)
-    plan = plan_in(tmp_path, table, memory=1_000_000)
-    assert plan.fits == "no" and plan.limits.named and plan.forecast is not None
-    (remedy,) = plan.remedies
-    assert remedy.settings == ('method="lora"',) and remedy.fits == "no" and remedy.forecast is not None
-    assert parsed(overridden(table, remedy.settings), folder=tmp_path).method.kind() == "lora"
-    record = json.loads(json.dumps(plan.as_record()))
-    assert record["remedies"][0]["set"] == ['method="lora"'] and record["limits"]["memory_bytes"] == 1_000_000
 
 
 def test_a_wish_to_stop_ends_the_probe_and_leaves_nothing(
