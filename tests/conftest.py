@@ -2,12 +2,14 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from tokenizers import Tokenizer as FastTokenizer
 from tokenizers import models, normalizers, pre_tokenizers, processors, trainers
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from reliability.tiny_checkpoint import SPECIAL, write_checkpoint
 from tunesmith.core.batch import Batch, Encoding, collate
@@ -17,6 +19,34 @@ from tunesmith.core.task import Task
 from tunesmith.core.tokenizer import Tokenizer
 from tunesmith.models.checkpoint import locate
 from tunesmith.models.loading import load_backbone
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("gpu") and not torch.cuda.is_available():
+        pytest.skip("there is no GPU here")
+
+
+class Seen(TorchDispatchMode):
+    """The names of the torch operators that ran inside it, those of the backward pass among them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: set[str] = set()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.names.add(func.overloadpacket.__name__)
+        return func(*args, **(kwargs or {}))
+
+    @property
+    def attention(self) -> set[str]:
+        """Those among them that attend."""
+        return {name for name in self.names if "attention" in name}
+
+
+@pytest.fixture
+def seen() -> Seen:
+    """`with seen: ...`, then `seen.attention`."""
+    return Seen()
 
 
 @pytest.fixture(scope="session")

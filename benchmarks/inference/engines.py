@@ -1,6 +1,7 @@
 """Two ways from words to labels with the same weights: our `Predictor`, and the `pipeline` of transformers.
 
-    predictor      `tunesmith.load(bundle)`: fp32, the one precision it offers; it sorts by length by itself
+    predictor      `tunesmith.load(bundle)`: fp32, as it comes; it sorts by length by itself
+    predictor_bf16 the same with precision="bf16"
     pipeline       pipeline("token-classification"), one text at a time, as its documentation begins
     pipeline_32    the same with batch_size=32
     pipeline_best  the same with bf16 weights, and the texts sorted by length before they are handed over
@@ -24,16 +25,18 @@ class Engine:
 
 
 def opened(name, bundle):
-    return _predictor(bundle) if name == "predictor" else _pipeline(name, bundle)
+    precision = PRECISIONS.get(name)
+    return _predictor(bundle, precision) if precision else _pipeline(name, bundle)
 
 
-NAMES = ("pipeline_32", "pipeline", "pipeline_best", "predictor")
+PRECISIONS = {"predictor": "fp32", "predictor_bf16": "bf16"}
+NAMES = ("pipeline_32", "pipeline", "pipeline_best", *PRECISIONS)
 
 
-def _predictor(bundle):
+def _predictor(bundle, precision):
     import tunesmith
 
-    predictor = tunesmith.load(bundle)
+    predictor = tunesmith.load(bundle, precision=precision)
 
     def many(rows):
         return list(predictor.stream(examples(rows)))

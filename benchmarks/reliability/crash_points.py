@@ -17,7 +17,8 @@ from tunesmith.core.errors import ModelFileError
 from tunesmith.tune.checkpoint import newest, save
 
 CALLS = ("mkdir", "open", "write", "fsync", "rename", "rmdir", "unlink")
-MOST = 500
+LEAST, MOST = 30, 500
+"""Points: with fewer, the saver makes calls that are not watched"""
 SCENES = {"a new state": (2, 3, 2), "a state written again": (1, 1, 1)}
 """What is saved: (states before, the step that is saved, how many are kept)"""
 
@@ -47,6 +48,8 @@ def measure(folder: Path, count: int) -> Finding:
                 if not crashed:
                     break
                 points += 1
+    if points < min(LEAST, count):
+        faults.append(f"only {points} crash points were found")
     return counted(points, faults, " crash points")
 
 

@@ -12,11 +12,11 @@ from reliability.figure import Finding, counted
 from reliability.tiny_run import TinyRun, digest
 from tunesmith.core.errors import NumericsError
 from tunesmith.core.model import Model
+from tunesmith.models.precision import Choice
 from tunesmith.tune.checkpoint import newest
 from tunesmith.tune.data import epoch_groups
 from tunesmith.tune.events import Stepped
 from tunesmith.tune.gradient import Objective
-from tunesmith.tune.precision import Choice
 from tunesmith.tune.training import Training
 
 NAN, INF = float("nan"), float("inf")

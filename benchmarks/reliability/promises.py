@@ -7,6 +7,8 @@ from reliability import (
     data_order,
     full_disk,
     killed_runs,
+    little_memory,
+    loss_spikes,
     many_saves,
     not_finite,
     one_writer,
@@ -80,7 +82,15 @@ FIGURES = (
         full=2 * len(not_finite.PLACES),
         quick=6,
     ),
-    # T9, a spike of the loss, takes its place here.
+    Figure(
+        id="T9",
+        promise="A loss that leaps (after a batch of wrong labels, or an update at a thousand times the rate) is told "
+        "before anything learns from it, with its step and its examples; where it is to be undone, the run ends "
+        "bitwise as one that never saw that batch, even if it was killed in between.",
+        measure=loss_spikes.measure,
+        full=16,
+        quick=2,
+    ),
     Figure(
         id="T10",
         promise="A run never begins anew unasked; of two writers the second is gone within 2 seconds with exit code "
@@ -97,7 +107,16 @@ FIGURES = (
         full=2000,
         quick=100,
     ),
-    # T12, memory that runs out, takes its place here.
+    Figure(
+        id="T12",
+        promise="Where memory does not hold a batch, smaller pieces go through the model, which is told and saved, and "
+        "gradient and weights stay those of the whole batch up to rounding (fp32 under a limit of the system, bf16 "
+        "where the model itself refuses more); where it holds nothing, the run ends with exit code 71 "
+        "and a remedy, and goes on later bitwise as if nothing had happened.",
+        measure=little_memory.measure,
+        full=25,
+        quick=4,
+    ),
     Figure(
         id="T13",
         promise="Saving at the default interval costs under 5 % of a run.",

@@ -86,6 +86,11 @@ def one_chunk():
     ragged.MAX_CHUNKS = 1
 
 
+def no_recall():
+    """A frozen backbone is asked in every epoch."""
+    training.recall_of = lambda *_: None
+
+
 SWITCHES = {
     "no_ragged": padded,
     "no_ragged_hosted": hosted,
@@ -96,11 +101,14 @@ SWITCHES = {
     "whole_table": whole_table,
     "torch_dropout": torch_dropout,
     "one_chunk": one_chunk,
+    "no_recall": no_recall,
 }
-"""Beside these, `fp32` of `speed.py` shows what bf16 brings, and `tunesmith` is the base, rounded to 64."""
+"""`fp32` of `speed.py` shows what bf16 brings. The base is `tunesmith`, rounded to 64, and that of `no_recall` is
+`head_only`."""
 
 
 def measure(task, data, *, epochs, seed, switch):
     """Ours with one trick turned off."""
     SWITCHES[switch]()
-    return ours.measure(task, data, epochs=epochs, seed=seed)
+    method = "head_only" if switch == "no_recall" else "full"
+    return ours.measure(task, data, epochs=epochs, seed=seed, method=method)

@@ -3,46 +3,63 @@
     tunesmith   precision = "auto": bf16 where this processor multiplies faster in it
     fp32        precision = "fp32"
     lora        method "lora" of the same rank, targets and rate as the peer's
+    head_only   method "head_only", whose backbone does not learn
 
 Answers are the likeliest tag of each word by itself, as the peer's are. The product decodes to the best legal sequence
 of tags, which scores a little higher; that is no merit of the loop, so it is left out here.
 """
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+
 import torch
 from benchmarks.training.measured import Measured, Stopwatch
-from benchmarks.training.recipe import BATCH, CLIP, LENGTH, LORA_ALPHA, LORA_RANK, LORA_TARGETS, rate
+from benchmarks.training.recipe import BATCH, CLIP, HEAD_RATE, LENGTH, LORA_ALPHA, LORA_RANK, LORA_TARGETS, rate
 
+from tunesmith.core.batch import Encoding
 from tunesmith.core.example import Example, Source, Span
 from tunesmith.core.model import Model
 from tunesmith.core.rooms import METHODS, TASKS
+from tunesmith.core.task import Task
 from tunesmith.core.tokenizer import Tokenizer
 from tunesmith.models import loading
 from tunesmith.models.checkpoint import locate
 from tunesmith.models.inference import logits_of
 from tunesmith.models.surgery import apply_method
 from tunesmith.tune.data import TrainingData
-from tunesmith.tune.events import Started, Stepped
+from tunesmith.tune.events import Started, Stepped, TuneEvent
 from tunesmith.tune.fit import fit
 from tunesmith.tune.settings import TrainSettings
 
 KINDS = {"ner": "token_classification", "intents": "text_classification", "pairs": "pair_matching"}
 
 
-def measure(task, data, *, epochs, seed, precision="auto", lora=False):
-    """Train on `data.train`, answer `data.held`."""
-    train, held = ([example(index, row) for index, row in enumerate(rows)] for rows in (data.train, data.held))
+@dataclass(frozen=True)
+class Prepared:
+    """A task bound to its training rows, their windows, the model, and the loop, which has not begun."""
+
+    kind: Task
+    tokenizer: Tokenizer
+    windows: list[Encoding]
+    model: Model
+    events: Iterator[TuneEvent]
+
+
+def prepared(task, data, *, epochs, seed, precision="auto", method="full"):
+    """Everything up to the first step on `data.train`."""
+    train = [example(index, row) for index, row in enumerate(data.train)]
     checkpoint = locate("starter:english")
     tokenizer = Tokenizer(checkpoint.tokenizer_file, max_length=LENGTH)
-    kind = TASKS.make({"kind": KINDS[task]} | ({"labels": list(data.labels)} if task == "intents" else {}), key="task")
-    kind = kind.bound(train)
-    encodings = kind.encode(train, tokenizer)
+    labels = {"labels": list(data.labels)} if task == "intents" else {}
+    kind = TASKS.make({"kind": KINDS[task]} | labels, key="task").bound(train)
+    windows = kind.encode(train, tokenizer)
     torch.manual_seed(seed)
     backbone = loading.load_backbone(checkpoint)  # by its module, so that an ablation can put another one there
     model = Model(backbone, kind.head(backbone))
-    apply_method(model, METHODS.make(_low_rank() if lora else "full", key="method"))
+    apply_method(model, METHODS.make(_low_rank() if method == "lora" else method, key="method"))
     settings = TrainSettings(
         length=f"{epochs} epochs",
-        learning_rate=rate(task, lora=lora),
+        learning_rate=HEAD_RATE if method == "head_only" else rate(task, lora=method == "lora"),
         schedule="linear",
         warmup=0.0,
         weight_decay=0.0,
@@ -50,23 +67,30 @@ def measure(task, data, *, epochs, seed, precision="auto", lora=False):
         batch_size=BATCH,
         precision=precision,
     )
-    lessons = TrainingData(encodings=encodings, ids=[item.id for item in train], seed=seed)
+    lessons = TrainingData(encodings=windows, ids=[item.id for item in train], seed=seed)
+    return Prepared(kind, tokenizer, windows, model, fit(model, kind, lessons, settings=settings))
+
+
+def measure(task, data, *, epochs, seed, precision="auto", method="full"):
+    """Train on `data.train`, answer `data.held`."""
+    ready = prepared(task, data, epochs=epochs, seed=seed, precision=precision, method=method)
     computed, watch = "fp32", Stopwatch()
-    for event in fit(model, kind, lessons, settings=settings):
+    for event in ready.events:
         match event:
             case Started():
                 computed = event.precision.precision
             case Stepped() if event.epoch == int(event.epoch):
                 watch.lap()
     spent = watch.spent()
-    windows = kind.encode(held, tokenizer)
-    logits = [values for _, values in logits_of(model, windows)]
+    held = [example(index, row) for index, row in enumerate(data.held)]
+    windows = ready.kind.encode(held, ready.tokenizer)
+    logits = [values for _, values in logits_of(ready.model, windows)]
     return Measured(
         spent=spent,
-        lengths=[len(window) for window in encodings],
+        lengths=[len(window) for window in ready.windows],
         precision=computed,
-        answers=answers_of(task, held, windows, logits, kind.label_names),
-        whole=not lora,
+        answers=answers_of(task, held, windows, logits, ready.kind.label_names),
+        whole=method == "full",
     )
 
 

@@ -14,6 +14,7 @@ LENGTH = 128
 CLIP = 1.0
 RATES = {"ner": 2e-4, "intents": 3e-4, "pairs": 5e-5}
 LORA_RATE = 2e-3
+HEAD_RATE = 1e-3
 LORA_RANK, LORA_ALPHA, LORA_TARGETS = 8, 16, ("query", "value")
 SCORES = {"ner": "strict F1", "intents": "accuracy", "pairs": "Spearman"}
 

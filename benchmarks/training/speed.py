@@ -25,7 +25,7 @@ from benchmarks.training.measured import as_row
 LOG = Path(__file__).with_name("speed.jsonl")
 SWITCHES = (
     "no_ragged", "no_ragged_hosted", "no_own_attention", "no_fp32_attention", "round_1", "round_16", "whole_table",
-    "torch_dropout", "one_chunk",
+    "torch_dropout", "one_chunk", "no_recall",
 )  # fmt: skip
 """Those of `ablation.py`, named here too because a driver must not import torch"""
 VARIANTS = {
@@ -36,14 +36,15 @@ VARIANTS = {
     "fp32": ("ours", {"precision": "fp32"}),
     "trainer_lora": ("trainer", {"lora": True}),
     "trainer_lora_best": ("trainer", {"lora": True, "best": True}),
-    "lora": ("ours", {"lora": True}),
-    "lora_fp32": ("ours", {"lora": True, "precision": "fp32"}),
+    "lora": ("ours", {"method": "lora"}),
+    "lora_fp32": ("ours", {"method": "lora", "precision": "fp32"}),
+    "head_only": ("ours", {"method": "head_only"}),
     **{name: ("ablation", {"switch": name}) for name in SWITCHES},
 }
 SETS = {
     "peers": ("trainer", "trainer_best", "tunesmith", "fp32"),
     "lora": ("trainer_lora", "trainer_lora_best", "lora", "lora_fp32"),
-    "ablation": ("tunesmith", "fp32", *SWITCHES),
+    "ablation": ("tunesmith", "fp32", "head_only", *SWITCHES),
 }
 SHOWN = ("tokens_per_second", "tokens_per_processor_second", "wall_seconds", "peak_rss_mb", "score", "other_cores")
 

@@ -39,3 +39,8 @@ def modules_after(code: str) -> set[str]:
 def test_torch_stays_out(code: str) -> None:
     heavy = modules_after(code) & ({"torch", "transformers", "sklearn", "starlette", "datasets"} | TRACKING)
     assert not heavy
+
+
+def test_a_run_begins_without_what_only_judging_needs() -> None:
+    heavy = modules_after("import tunesmith.run.train, tunesmith.run.config, tunesmith.cli.progress")
+    assert "torch" in heavy and not heavy & {"sklearn", "scipy", "pandas", "transformers", "datasets"}

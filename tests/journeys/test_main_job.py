@@ -2,6 +2,7 @@
 
 import csv
 import json
+import operator
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -63,7 +64,18 @@ def test_entities_with_the_starter(tunesmith: Callable[..., Any], tmp_path: Path
         for entity in answer.get("entities", ()):
             assert answer["text"][entity["start"] : entity["end"]] == entity["text"]
 
+    exact, fast = (said(tunesmith, run / "bundle", precision) for precision in ("fp32", "bf16"))
+    assert len(exact) == len(fast) and sum(map(operator.ne, exact, fast)) <= 0.02 * len(exact)
+
     assert tunesmith("verify", run / "bundle").code == 0
+
+
+def said(tunesmith: Callable[..., Any], bundle: Path, precision: str) -> list[list[tuple[int, int, str]]]:
+    """The entities of each test row, without their confidences."""
+    done = tunesmith("predict", bundle, SAMPLES / "support_en" / "test.jsonl", "--precision", precision)
+    assert done.code == 0, done.err
+    rows = [json.loads(line)["entities"] for line in done.out.splitlines()]
+    return [[(entity["start"], entity["end"], entity["label"]) for entity in row] for row in rows]
 
 
 def test_evaluate_and_report_agree(tunesmith: Callable[..., Any], tmp_path: Path, tiny_bert_folder: Path) -> None:

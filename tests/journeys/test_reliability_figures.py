@@ -21,7 +21,7 @@ def rows(folder: Path, *words: str) -> dict[str, Any]:
     file = folder / "rows.jsonl"
     command = [sys.executable, str(SCRIPT), "--rows", str(file), *words]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False, timeout=900)
     assert file.is_file(), done.stderr
     return {row["id"]: row for row in map(json.loads, file.read_text(encoding="utf-8").splitlines())}
 

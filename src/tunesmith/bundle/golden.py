@@ -13,9 +13,10 @@ from typing import Any, Final
 import torch
 from torch import Tensor
 
+from tunesmith.bundle.answered import Answered, answered
 from tunesmith.bundle.integrity import read_bytes
 from tunesmith.bundle.manifest import GOLDEN
-from tunesmith.bundle.predictor import Answered, Predictor
+from tunesmith.bundle.read import Bundle
 from tunesmith.core.errors import ModelFileError, Place
 from tunesmith.core.example import Example, Source
 from tunesmith.core.prediction import Prediction
@@ -46,13 +47,13 @@ def chosen(examples: Sequence[Example]) -> list[Example]:
     return fit[::step][:ROWS]
 
 
-def made(predictor: Predictor, examples: Sequence[Example]) -> list[GoldenRow]:
-    """The golden rows of `examples` as `predictor` answers them now."""
-    answered = predictor.answer([_bare(example) for example in examples])
-    grouped = _by_example(answered, len(examples))
+def made(bundle: Bundle, examples: Sequence[Example]) -> list[GoldenRow]:
+    """The golden rows of `examples` as `bundle` answers them now."""
+    said = _answered(bundle, [_bare(example) for example in examples])
+    grouped = _by_example(said, len(examples))
     return [
         GoldenRow(_bare(example), logits, prediction.as_record())
-        for example, logits, prediction in zip(examples, grouped, answered.predictions, strict=True)
+        for example, logits, prediction in zip(examples, grouped, said.predictions, strict=True)
     ]
 
 
@@ -82,25 +83,40 @@ def read(folder: Path) -> list[GoldenRow]:
     return rows
 
 
-def differences(predictor: Predictor, rows: Sequence[GoldenRow]) -> Iterator[str]:
+def prove(bundle: Bundle) -> int:
+    """Answer the golden rows of an open bundle and give back how many there are.
+
+    Raises:
+        ModelFileError: an answer is not what it was when the bundle was written.
+    """
+    rows = read(bundle.folder)
+    for difference in differences(bundle, rows):
+        raise ModelFileError(
+            f"the model no longer answers as it did: {difference}",
+            code="TS-BUNDLE-017",
+            place=Place(file=str(bundle.folder / GOLDEN)),
+            fix="check the versions of torch and tokenizers against the provenance in bundle.json.",
+        )
+    return len(rows)
+
+
+def differences(bundle: Bundle, rows: Sequence[GoldenRow]) -> Iterator[str]:
     """What is not as it was, one sentence a row; nothing where all is well."""
     if not rows:
         return
     examples = [row.example for row in rows]
-    answered = predictor.answer(examples)
-    head = predictor.bundle.model.head
+    said = _answered(bundle, examples)
     stored = [tensor for row in rows for tensor in row.logits]
-    if len(stored) != len(answered.windows):
-        yield f"{len(answered.windows)} windows where {len(stored)} were stored"
+    if len(stored) != len(said.windows):
+        yield f"{len(said.windows)} windows where {len(stored)} were stored"
         return
-    for index, (row, logits) in enumerate(zip(rows, _by_example(answered, len(rows)), strict=True), start=1):
+    for index, (row, logits) in enumerate(zip(rows, _by_example(said, len(rows)), strict=True), start=1):
         beyond = gap(row.logits, logits, tolerance=TOLERANCE)
         if beyond > 0:
             yield f"row {index}: a logit is off by {beyond:.3g} beyond the tolerance"
-    for index, (row, again) in enumerate(
-        zip(rows, predictor.bundle.task.decode(examples, answered.windows, stored, head=head), strict=True), start=1
-    ):
-        if not _same(row.answer, again.as_record()):
+    again = bundle.task.decode(examples, said.windows, stored, head=bundle.model.head)
+    for index, (row, now) in enumerate(zip(rows, again, strict=True), start=1):
+        if not _same(row.answer, now.as_record()):
             yield f"row {index}: the stored logits now mean another answer"
 
 
@@ -112,15 +128,19 @@ def gap(stored: Sequence[Tensor], now: Sequence[Tensor], *, tolerance: float) ->
     return float(max(beyond, default=torch.tensor(0.0)))
 
 
+def _answered(bundle: Bundle, examples: Sequence[Example]) -> Answered:
+    return answered(bundle.model, bundle.task, examples, tokenizer=bundle.tokenizer)
+
+
 def _bare(example: Example) -> Example:
     """The example without its labels: golden rows ask, they do not teach."""
     source = Source(GOLDEN, 1)
     return Example(id=example.id, text=example.text, pair=example.pair, words=example.words, source=source)
 
 
-def _by_example(answered: Answered, count: int) -> list[tuple[Tensor, ...]]:
+def _by_example(said: Answered, count: int) -> list[tuple[Tensor, ...]]:
     grouped: list[list[Tensor]] = [[] for _ in range(count)]
-    for window, logits in zip(answered.windows, answered.logits, strict=True):
+    for window, logits in zip(said.windows, said.logits, strict=True):
         grouped[window.example].append(logits)
     return [tuple(tensors) for tensors in grouped]
 

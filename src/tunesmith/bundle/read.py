@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from tunesmith.bundle.integrity import check, read_bytes
 from tunesmith.bundle.manifest import CONFIG, TOKENIZER, WEIGHTS, Manifest
 from tunesmith.core.errors import ModelFileError, Place
+from tunesmith.core.finite import is_finite
 from tunesmith.core.model import Model
 from tunesmith.core.rooms import TASKS
 from tunesmith.core.strict_json import JsonFault, parse
@@ -22,6 +22,7 @@ from tunesmith.core.tokenizer import Tokenizer
 from tunesmith.models.config_file import cleaned
 from tunesmith.models.hub_names import load_hub_state
 from tunesmith.models.loading import build_backbone
+from tunesmith.models.precision import Precision
 from tunesmith.models.weights import read_tensors
 
 
@@ -34,6 +35,8 @@ class Bundle:
     task: Task
     tokenizer: Tokenizer
     model: Model
+    precision: Precision = "fp32"
+    """What the model computes in"""
 
 
 def open_bundle(folder: Path | str) -> Bundle:
@@ -82,7 +85,7 @@ def weights_of(folder: Path) -> dict[str, Tensor]:
     path = folder / WEIGHTS
     tensors = read_tensors([path])
     for name, tensor in tensors.items():
-        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+        if not is_finite(tensor):
             raise _refusal(path, f"holds a value that is not a finite number, in {name}")
     return tensors
 

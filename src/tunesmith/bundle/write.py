@@ -14,7 +14,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final, Literal
 
-import torch
 from safetensors.torch import save_file
 
 from tunesmith.bundle import card, golden, reference
@@ -41,6 +40,7 @@ from tunesmith.bundle.tokenizer_config import tokenizer_config
 from tunesmith.core.atomic import sync
 from tunesmith.core.errors import CannotCreateError, ModelFileError, Place, StorageError
 from tunesmith.core.example import Example
+from tunesmith.core.finite import is_finite
 from tunesmith.core.model import Model
 from tunesmith.core.task import Task
 from tunesmith.core.tokenizer import Tokenizer
@@ -92,8 +92,8 @@ def write_bundle(folder: Path, *, model: Model, task: Task, tokenizer: Tokenizer
     with _workshop(folder) as draft:
         _write_model(draft, model, task, tokenizer)
         manifest = _manifest(draft, task, tokenizer, origin)
-        predictor = Predictor(load(draft, manifest))
-        _write_evidence(draft, predictor, Predictor(Bundle(draft, manifest, task, tokenizer, model)), origin)
+        written, in_memory = load(draft, manifest), Bundle(draft, manifest, task, tokenizer, model)
+        _write_evidence(draft, written, in_memory, origin)
         _write(draft / CARD, card.card(manifest).encode())
         files = {name: FileRecord(size=(draft / name).stat().st_size, sha256=digest(draft / name)) for name in CONTENTS}
         fields = manifest.model_copy(update={"files": files}).model_dump(mode="json", exclude={"digest"})
@@ -143,7 +143,7 @@ def _workshop(folder: Path) -> Iterator[Path]:
 def _write_model(draft: Path, model: Model, task: Task, tokenizer: Tokenizer) -> None:
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in hub_state(model).items()}
     for name, tensor in state.items():
-        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+        if not is_finite(tensor):
             raise ModelFileError(
                 f"{name} holds a value that is not a finite number",
                 code="TS-BUNDLE-015",
@@ -186,16 +186,16 @@ def _own_version() -> str:
         return "unknown"
 
 
-def _write_evidence(draft: Path, written: Predictor, in_memory: Predictor, origin: Origin) -> None:
+def _write_evidence(draft: Path, written: Bundle, in_memory: Bundle, origin: Origin) -> None:
     """Golden rows and reference, as the files on disk answer, once they are proved to answer as the memory does."""
-    task = written.bundle.task
+    task = written.task
     examples = golden.chosen(_readable(origin.golden_examples, task))
-    training = in_memory.bundle.model.training
-    in_memory.bundle.model.eval()
+    training = in_memory.model.training
+    in_memory.model.eval()
     try:
         expected, rows = golden.made(in_memory, examples), golden.made(written, examples)
     finally:
-        in_memory.bundle.model.train(training)
+        in_memory.model.train(training)
     for before, after in zip(expected, rows, strict=True):
         if golden.gap(before.logits, after.logits, tolerance=PARITY) > 0:
             raise ModelFileError(
@@ -204,9 +204,8 @@ def _write_evidence(draft: Path, written: Predictor, in_memory: Predictor, origi
                 fix="this is a bug in tunesmith: please report it with the configuration of the run.",
             )
     _write(draft / GOLDEN, golden.dumped(rows))
-    _write(
-        draft / REFERENCE, reference.described(written, reference.chosen(_readable(origin.reference_examples, task)))
-    )
+    examples = reference.chosen(_readable(origin.reference_examples, task))
+    _write(draft / REFERENCE, reference.described(Predictor(written), examples))
 
 
 def _readable(examples: Sequence[Example], task: Task) -> Sequence[Example]:

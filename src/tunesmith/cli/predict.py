@@ -24,6 +24,9 @@ def predict(
     id_column: str = typer.Option("id", "--id-column", help="Key or column of the row's id; line numbers otherwise."),
     encoding: str = typer.Option(None, "--encoding", help="Encoding of the file; detected unless given."),
     scores: bool = typer.Option(None, "--scores/--no-scores", help="Every label's probability; on for JSONL."),
+    precision: Literal["fp32", "bf16", "auto"] = typer.Option(
+        "fp32", "--precision", help="fp32 as in the report; bf16: about half the time; auto: what is faster here."
+    ),
     skip_bad: Path = typer.Option(None, "--skip-bad", help="Write rows that cannot be read here and go on."),
     as_json: bool = typer.Option(False, "--json", help="Print the counts as one JSON object (needs --out)."),
 ) -> None:
@@ -44,7 +47,7 @@ def predict(
     refuse_folder(skip_bad, "--skip-bad")
     piped = str(file) == "-"
     source = _piped_lines() if piped else file_lines(file, encoding)
-    predictor = Predictor.load(bundle)
+    predictor = Predictor.load(bundle, precision=precision)
     pairs, counts = reads_pairs(predictor.bundle.task), bulk.Counts()
     with_scores = form == "jsonl" if scores is None else scores
     columns = bulk.columns_of(predictor, pairs=pairs, scores=with_scores)
@@ -66,7 +69,7 @@ def predict(
             for line in bulk.lines(found, form, columns=columns, scores=with_scores):
                 write(line)
                 tell(counts.read)
-    _close(counts.as_record(), out, skip_bad, as_json)
+    _close(counts.as_record(), out, skip_bad, as_json, precision=predictor.bundle.precision)
 
 
 def _piped_lines() -> Iterator[str]:
@@ -74,14 +77,15 @@ def _piped_lines() -> Iterator[str]:
     yield from io.TextIOWrapper(sys.stdin.buffer, encoding="utf-8-sig", errors="surrogateescape", newline="")
 
 
-def _close(counts: dict[str, int], out: Path | None, skip_bad: Path | None, as_json: bool) -> None:
+def _close(counts: dict[str, int], out: Path | None, skip_bad: Path | None, as_json: bool, *, precision: str) -> None:
     """Say what was done where it does not mix with the answers."""
     from tunesmith.cli.output import err, plain
 
     if as_json:
-        emit({"out": str(out), **counts})
+        emit({"out": str(out), "precision": precision, **counts})
         return
     rejected = f", {counts['rejected']:,} skipped into {plain(skip_bad)}" if skip_bad else ""
     blank = f", {counts['blank']:,} blank" if counts["blank"] else ""
     where = f" -> {plain(out)}" if out else ""
-    err.print(f"{counts['answered']:,} answered{blank}{rejected}{where}", highlight=False)
+    how = "" if precision == "fp32" else f" in {precision}"
+    err.print(f"{counts['answered']:,} answered{how}{blank}{rejected}{where}", highlight=False)

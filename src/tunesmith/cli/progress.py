@@ -165,7 +165,8 @@ def _spiked(event: Spiked) -> str:
 def _started(event: Started) -> str:
     length = f"{event.steps} steps" if event.steps is not None else "a given time"
     rows = f", {event.vocabulary[0]} of {event.vocabulary[1]} embedding rows" if event.vocabulary else ""
-    chosen = f"{event.precision.precision} on {event.device}, {event.threads} thread(s)"
+    means = f"{event.threads} thread(s)" if event.device == "cpu" else f"attention: {event.attention}"
+    chosen = f"{event.precision.precision} on {event.device}, {means}"
     return f"{length} at rate {event.learning_rate:g}, {event.trainable:,} parameters learn{rows}; {chosen}"
 
 

@@ -1,5 +1,6 @@
 """`tunesmith train`: from a configuration to a measured model, with progress, and nothing lost on Ctrl-C."""
 
+import gc
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -65,6 +66,7 @@ def train(
     if find_lr:
         _find_lr(config, as_json=as_json)
         return
+    gc.freeze()  # what was imported stays: without this every search for garbage walks it again, a tenth of a second
     run_folder = opened(target, resume=resume)
     sources = origins(config.as_table(), read_table(file), assignments)
     progress = RichWatch() if out.is_terminal and not as_json else PlainWatch(silent=as_json)

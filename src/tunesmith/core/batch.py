@@ -5,6 +5,7 @@ Shapes: B windows, N = sum of their lengths, M places that carry a label, D widt
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -58,6 +59,8 @@ class Batch:
     """[B] the example each window belongs to, so that an error can name it"""
     place_counts: tuple[int, ...]
     """[B] places of each window; they sum to M"""
+    hidden: Tensor | None = None
+    """[N, D] hidden states that are known already, of a backbone that does not learn"""
 
     @property
     def offsets(self) -> Tensor:
@@ -70,15 +73,17 @@ class Batch:
         return sum(self.lengths)
 
     def to(self, device: torch.device | str) -> "Batch":
-        """The same batch with its tensors on `device`."""
+        """The same batch with its tensors on `device`. A GPU is not waited for while it still works on the last one."""
+        onto = partial(Tensor.to, device=device, non_blocking=torch.device(device).type == "cuda")
         return replace(
             self,
-            input_ids=self.input_ids.to(device),
-            segment_ids=None if self.segment_ids is None else self.segment_ids.to(device),
-            positions=self.positions.to(device),
-            places=self.places.to(device),
-            targets=None if self.targets is None else self.targets.to(device),
-            weight=self.weight.to(device),
+            input_ids=onto(self.input_ids),
+            segment_ids=None if self.segment_ids is None else onto(self.segment_ids),
+            positions=onto(self.positions),
+            places=onto(self.places),
+            targets=None if self.targets is None else onto(self.targets),
+            weight=onto(self.weight),
+            hidden=None if self.hidden is None else onto(self.hidden),
         )
 
 

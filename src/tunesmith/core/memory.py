@@ -11,7 +11,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-_SAID = ("can't allocate memory", "out of memory", "not enough memory", "bad allocation", "std::bad_alloc")
+_SAID = (
+    "can't allocate memory",
+    "out of memory",
+    "not enough memory",
+    "bad allocation",
+    "std::bad_alloc",
+    "could not create a primitive",  # oneDNN says no more than this where it finds no memory for a kernel
+)
 _LIMITS: Final = (
     (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")),
     (Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"), Path("/sys/fs/cgroup/memory/memory.usage_in_bytes")),

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from tunesmith.core.batch import Batch
@@ -38,16 +39,33 @@ class Backbone(nn.Module):
     def forward(self, batch: Batch, *, embeddings: Tensor | None = None) -> Tensor:
         """Hidden states of the last layer, [N, D]. `embeddings` [N, D] stands in for `embed(batch)`."""
 
+    @abstractmethod
+    def attention_on(self, device: torch.device, dtype: torch.dtype) -> str:
+        """How attention will run there, in a few words: a run tells it before its first step."""
+
 
 class Model(nn.Module):
-    """`head(backbone(batch)[places])`."""
+    """`head(backbone(batch)[places])`. A backbone that does not learn runs without dropout, in training too."""
 
     def __init__(self, backbone: Backbone, head: nn.Module) -> None:
         super().__init__()
         self.backbone = backbone
         self.head = head
 
+    @property
+    def frozen(self) -> bool:
+        """Whether nothing in the backbone learns."""
+        return not any(parameter.requires_grad for parameter in self.backbone.parameters())
+
+    def train(self, mode: bool = True) -> "Model":
+        """Training or evaluation mode."""
+        super().train(mode)
+        if self.frozen:
+            self.backbone.eval()
+        return self
+
     def forward(self, batch: Batch, *, embeddings: Tensor | None = None) -> Output:
         """Hidden states of all tokens and logits at the places of the batch."""
-        hidden = self.backbone(batch, embeddings=embeddings)
+        known = batch.hidden if embeddings is None else None
+        hidden = self.backbone(batch, embeddings=embeddings) if known is None else known
         return Output(hidden, self.head(hidden.index_select(0, batch.places)))

@@ -1,7 +1,6 @@
 """The books of one pass over the predictions: exact sums, and the same sums under every bootstrap replicate."""
 
 import numpy as np
-import scipy.sparse
 
 from tunesmith.judge.intervals import Draw, poisson_draws
 from tunesmith.judge.metrics.counts import Column, Counts, Floats, Row
@@ -48,10 +47,12 @@ class Ledger:
         if not entries:  # rows that add nothing, as when a model is compared with itself
             self._block.clear()
             return
+        from scipy.sparse import csr_array  # not at the top: no first training step should wait for it
+
         self._make_room()
         rows, places, values = zip(*entries, strict=True)
         shape = (len(self._exact), len(self._block))
-        sums = scipy.sparse.csr_array((np.array(values, dtype=np.float64), (rows, places)), shape=shape)
+        sums = csr_array((np.array(values, dtype=np.float64), (rows, places)), shape=shape)
         keys = np.array([key for key, _ in self._block], dtype=np.uint64)
         self._exact += sums.sum(axis=1)
         self._drawn += sums @ self._draw(keys, self._replicates).astype(np.float64)

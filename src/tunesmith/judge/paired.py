@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from itertools import chain, zip_longest
 
 import numpy as np
-from scipy.stats import binomtest, rankdata
 
 from tunesmith.core.errors import DataError, UsageError
 from tunesmith.core.prediction import Prediction
@@ -107,7 +106,7 @@ def _compare_counts(rows: Iterator[Pair], form: Form, *, metric: str, seed: int,
     # A replicate that drew nothing stays in as "no difference": without it two rows would give an interval of no width.
     draws = number(mine.drawn()) - number(theirs.drawn())
     if metric == "accuracy" and not groups:
-        test, p_value = "McNemar", float(binomtest(wins, wins + losses).pvalue) if wins + losses else 1.0
+        test, p_value = "McNemar", _mcnemar(wins, losses)
     else:
         test = "approximate randomisation"
         swap = exchanged.drawn()
@@ -147,6 +146,13 @@ def _moved(counts: Counts, change: Counts, sign: float) -> Counts:
     return Counts(columns, np.stack(values))
 
 
+def _mcnemar(wins: int, losses: int) -> float:
+    """The exact test of rows that only one of two models answers rightly."""
+    from scipy.stats import binomtest
+
+    return float(binomtest(wins, wins + losses).pvalue) if wins + losses else 1.0
+
+
 def _p_value(difference: float, shuffled: Floats) -> float:
     """The share of exchanges with a difference as large; never 0, since the data themselves are one of them."""
     return float((1 + np.sum(np.abs(shuffled) >= abs(difference) - 1e-12)) / (1 + len(shuffled)))
@@ -167,6 +173,8 @@ def _compare_scores(rows: Iterator[Pair], *, metric: str, seed: int, replicates:
     draws = replicated(first, keys, replicates) - replicated(second, keys, replicates)
     here, there = first(everyone), second(everyone)
     if metric == "spearman":
+        from scipy.stats import rankdata  # not at the top: half a second, and training does not need it
+
         # The models may answer on different scales, so what is exchanged is the rank.
         left, right = rankdata(left), rankdata(right)
 

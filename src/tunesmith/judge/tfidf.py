@@ -2,23 +2,23 @@
 
 Words and pairs of words; for texts that are mostly Chinese, Japanese or Korean, runs of one to three characters. Pairs
 are described by both texts, by what they share and by how they differ.
+
+scikit-learn is imported where it is used: that takes half a second, which no first training step should wait for.
 """
 
 import re
 import warnings
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import scipy.sparse
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.linear_model import LogisticRegression
-from sklearn.multiclass import OneVsRestClassifier
-from sklearn.preprocessing import MultiLabelBinarizer
 
 from tunesmith.core.example import Example
 from tunesmith.judge.metrics.counts import Floats
+
+if TYPE_CHECKING:
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.multiclass import OneVsRestClassifier
 
 _IDEOGRAPH = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7ff]")
 _LONGEST = 20_000  # characters; a baseline needs no more of a text
@@ -38,6 +38,8 @@ def label_set_scores(
     train: Sequence[Example], sets: Sequence[Sequence[str]], test: Sequence[Example]
 ) -> tuple[list[dict[str, float]], float]:
     """The probability of every label for each test row, and the threshold that served best on a fifth held out."""
+    from sklearn.preprocessing import MultiLabelBinarizer
+
     features = _Features(train)
     known = features.of(train)
     binarizer = MultiLabelBinarizer()
@@ -67,16 +69,22 @@ class _Features:
         self._vectorizer.fit(_texts(train))
 
     def of(self, examples: Sequence[Example]) -> Matrix:
+        from scipy.sparse import csr_matrix, hstack
+
         first = self._vectorizer.transform(_cut(example.text) for example in examples)
         if not self._paired:
             return first
         second = self._vectorizer.transform(_cut(example.pair or "") for example in examples)
         shared = first.multiply(second)
-        cosine = scipy.sparse.csr_matrix(np.asarray(shared.sum(axis=1)).reshape(-1, 1))
-        return scipy.sparse.hstack([first, second, shared, abs(first - second), cosine]).tocsr()
+        cosine = csr_matrix(np.asarray(shared.sum(axis=1)).reshape(-1, 1))
+        return hstack([first, second, shared, abs(first - second), cosine]).tocsr()
 
 
-def _fitted(known: Matrix, wanted: Sequence[str] | np.ndarray) -> OneVsRestClassifier:
+def _fitted(known: Matrix, wanted: Sequence[str] | np.ndarray) -> "OneVsRestClassifier":
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.multiclass import OneVsRestClassifier
+
     model = OneVsRestClassifier(LogisticRegression(solver="liblinear", C=10.0, max_iter=200, tol=1e-2))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
@@ -107,7 +115,9 @@ def _as_scores(names: Iterable[Any], rows: Floats) -> list[dict[str, float]]:
     return [{label: float(score) for label, score in zip(labels, row, strict=True)} for row in rows]
 
 
-def _vectorizer(texts: Sequence[str]) -> TfidfVectorizer:
+def _vectorizer(texts: Sequence[str]) -> "TfidfVectorizer":
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
     sample = "".join(texts[:: max(1, len(texts) // 500)])[:200_000]
     if len(_IDEOGRAPH.findall(sample)) > 0.3 * len("".join(sample.split())):
         return TfidfVectorizer(analyzer="char", ngram_range=(1, 3), sublinear_tf=True, max_features=200_000)
@@ -124,7 +134,7 @@ def _cut(text: str) -> str:
     return text[:_LONGEST]
 
 
-def _cosines(vectorizer: TfidfVectorizer, examples: Sequence[Example]) -> Floats:
+def _cosines(vectorizer: "TfidfVectorizer", examples: Sequence[Example]) -> Floats:
     first = vectorizer.transform(_cut(example.text) for example in examples)
     second = vectorizer.transform(_cut(example.pair or "") for example in examples)
     cosines: Floats = np.asarray(first.multiply(second).sum(axis=1)).ravel()

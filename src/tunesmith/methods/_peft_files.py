@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from tunesmith.core.atomic import replacing
 from tunesmith.core.errors import MissingInputError, ModelFileError, Place, StorageError
+from tunesmith.core.finite import is_finite
 from tunesmith.core.model import Model
 from tunesmith.core.strict_json import JsonFault, parse
 from tunesmith.methods.lora import Lora, LowRank
@@ -104,7 +105,7 @@ def read_adapter(model: Model, folder: Path) -> None:
     config = _checked_config(folder / CONFIG)
     tensors = {name.removeprefix(_ROOT): tensor for name, tensor in read_tensors([folder / WEIGHTS]).items()}
     for name, tensor in tensors.items():
-        if not torch.isfinite(tensor).all():
+        if not is_finite(tensor):
             raise _unfit(folder / WEIGHTS, name, "not finite")
     factors, head = _sorted_out(model, tensors, folder / WEIGHTS)
     own_head = {hub_name(model, f"head.{name}"): tensor for name, tensor in model.head.state_dict().items()}

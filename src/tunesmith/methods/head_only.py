@@ -4,7 +4,8 @@
 
 When to use it: to see what the backbone knows already, with very few rows, or as a baseline that other methods must
 beat. Not where the task needs features the backbone does not have.
-Cost: the head's parameters alone; no gradient passes through the backbone.
+Cost: the head's parameters alone; no gradient passes through the backbone, which runs without dropout and once for each
+window: its hidden states are kept for the epochs that follow, in up to 1 GiB of memory.
 Relations: `full` and `lora` change the backbone too.
 Reference: Alain & Bengio 2016, Understanding intermediate layers using linear classifier probes.
 """

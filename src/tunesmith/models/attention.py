@@ -2,14 +2,16 @@
 
     softmax(q k^T / sqrt(d)) v   inside each window
 
+On a GPU one kernel takes the whole ragged batch (variable_length.py). On a processor windows are padded in chunks.
 Short chunks run as plain batched matrix products with a hand-written backward: at 10 to 60 tokens that beats torch's
 CPU flash kernel several times, whose backward is its weakness there. Its memory grows with L^2, so above a crossover
-length, and on a GPU, torch's scaled_dot_product_attention takes over.
+length torch's scaled_dot_product_attention takes over.
 Source: Vaswani et al. 2017, Attention Is All You Need, section 3.2.
 
 Shapes: N rows, b windows of a chunk, L the longest of them, H heads, d = D / H.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -17,14 +19,20 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from tunesmith.models.dropout import byte_threshold, draw_mask
-from tunesmith.models.ragged import Chunk, Plan, to_chunks, to_rows
+from tunesmith.models.ragged import Chunk, Plan, plan, to_chunks, to_rows
+from tunesmith.models.variable_length import Borders, attend_ragged, borders, kernel_for
 
+Layout = Plan | Borders
+"""What attention has to know about a batch: how it is cut into chunks, or on a GPU only where its windows end."""
+GPUS = frozenset(("cuda",))
+"""Kinds of device that have the kernels of variable_length.py; torch calls AMD's "cuda" too."""
 CROSSOVER = 512
 """Tokens above which scaled_dot_product_attention takes over on a CPU: with dropout its only kernel there is slower
 than ours at every length measured (64 to 512), and so is its bf16 backward; beyond, memory decides."""
 LOWEST_BF16 = 32
 """Tokens of a chunk up to which a CPU multiplies in fp32 although the model computes in bf16: so small products cost
-more to set up in bf16 than they save."""
+more to set up in bf16 than they save. Beyond it, where nothing is learnt, torch's kernel takes over: it is a quarter
+slower than our bf16 products, but those keep a megabyte for every shape they meet, and a stream meets thousands."""
 CROSSOVER_PLAIN_FP32 = 96
 """The same in fp32 without dropout, where torch's flash kernel is good: even at 64 tokens, 1.3 times ours at 256."""
 
@@ -37,13 +45,8 @@ class _Short(torch.autograd.Function):
         """qkv [3, b * H, L, d], bias [b * H, 1, L] or None -> [b * H, L, d]."""
         query, key, value = qkv.unbind(0)
         ctx.scale = query.shape[-1] ** -0.5
-        keys = key.transpose(1, 2)
         with torch.autocast(qkv.device.type, enabled=False):
-            if bias is None:
-                score = torch.bmm(query, keys).mul_(ctx.scale)
-            else:
-                score = torch.baddbmm(bias, query, keys, alpha=ctx.scale)
-            weight = torch.softmax(score, -1)
+            weight = _weights(query, key, bias)
             keep = draw_mask(weight, threshold) if threshold else None
             ctx.rescale = 256 / (256 - threshold)
             dropped = weight if keep is None else (weight * keep).mul_(ctx.rescale)
@@ -67,13 +70,25 @@ class _Short(torch.autograd.Function):
         return out, None, None
 
 
-def attend(qkv: Tensor, plan: Plan, *, heads: int, dropout: float) -> Tensor:
+def layout(lengths: Sequence[int], device: torch.device) -> Layout:
+    """How attention on this device lays out windows with these `lengths` [B]."""
+    return borders(lengths, device) if device.type in GPUS else plan(lengths, device)
+
+
+def core_on(device: torch.device, dtype: torch.dtype, size: int) -> str:
+    """What `attend` runs there for heads of `size` d, in a few words."""
+    return f"{kernel_for(dtype, size)} kernel, no padding" if device.type in GPUS else "padded in chunks"
+
+
+def attend(qkv: Tensor, layout: Layout, *, heads: int, dropout: float) -> Tensor:
     """[N, 3 D] (query, key and value side by side) to [N, D]. `dropout` applies to the attention weights."""
+    if isinstance(layout, Borders):
+        return attend_ragged(qkv, layout, heads=heads, dropout=dropout)
     blocks = [
         _chunk(block.view(chunk.windows, chunk.longest, 3, heads, -1), chunk, dropout)
-        for block, chunk in zip(to_chunks(qkv, plan), plan.chunks, strict=True)
+        for block, chunk in zip(to_chunks(qkv, layout), layout.chunks, strict=True)
     ]
-    return to_rows(blocks, plan)
+    return to_rows(blocks, layout)
 
 
 def _chunk(qkv: Tensor, chunk: Chunk, dropout: float) -> Tensor:
@@ -82,18 +97,38 @@ def _chunk(qkv: Tensor, chunk: Chunk, dropout: float) -> Tensor:
     dtype = qkv.dtype
     qkv = qkv.permute(2, 0, 3, 1, 4)
     threshold = byte_threshold(dropout, qkv.device)
-    plain = dtype == torch.float32 and not dropout
-    limit = CROSSOVER_PLAIN_FP32 if plain else CROSSOVER
+    limit = _crossover(dtype, dropout)
     if qkv.device.type == "cpu" and longest <= limit and (threshold or not dropout):
         inner = torch.float32 if dtype == torch.bfloat16 and longest <= LOWEST_BF16 else dtype
         bias = None if chunk.real is None else _bias(chunk.real, heads, inner)
         flat = _laid_out(qkv, inner).view(3, windows * heads, longest, size)
-        mixed: Tensor = _Short.apply(flat, bias, threshold)  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        mixed: Tensor
+        if threshold or torch.is_grad_enabled():
+            mixed = _Short.apply(flat, bias, threshold)  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        else:  # a short request feels what an autograd function costs
+            mixed = torch.bmm(_weights(flat[0], flat[1], bias), flat[2])
         mixed = mixed.view(windows, heads, longest, size)
     else:
         mask = None if chunk.real is None else chunk.real[:, None, None, :]
         mixed = F.scaled_dot_product_attention(qkv[0], qkv[1], qkv[2], attn_mask=mask, dropout_p=dropout)
     return _laid_out(mixed.transpose(1, 2), dtype).view(windows * longest, heads * size)
+
+
+def _crossover(dtype: torch.dtype, dropout: float) -> int:
+    """Tokens of a chunk above which torch's own kernel is taken on a CPU."""
+    if dtype == torch.float32 and not dropout:
+        return CROSSOVER_PLAIN_FP32
+    if dtype == torch.bfloat16 and not torch.is_grad_enabled():
+        return LOWEST_BF16
+    return CROSSOVER
+
+
+def _weights(query: Tensor, key: Tensor, bias: Tensor | None) -> Tensor:
+    """softmax(q k^T / sqrt(d) + bias), [b * H, L, L]."""
+    scale, keys = query.shape[-1] ** -0.5, key.transpose(1, 2)
+    if bias is None:
+        return torch.softmax(torch.bmm(query, keys).mul_(scale), -1)
+    return torch.softmax(torch.baddbmm(bias, query, keys, alpha=scale), -1)
 
 
 def _laid_out(x: Tensor, dtype: torch.dtype) -> Tensor:

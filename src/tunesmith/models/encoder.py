@@ -21,10 +21,16 @@ from torch.utils.checkpoint import checkpoint
 from tunesmith.core.batch import Batch
 from tunesmith.core.model import Backbone
 from tunesmith.models.activations import ACTIVATIONS
-from tunesmith.models.attention import attend
+from tunesmith.models.attention import Layout, attend, core_on, layout
 from tunesmith.models.dropout import Dropout
-from tunesmith.models.ragged import Plan, plan
 from tunesmith.models.shape import Shape
+
+
+class _Linear(nn.Linear):
+    """A linear layer whose weights are still undefined, as those of `_table`: an encoder is filled as a whole."""
+
+    def reset_parameters(self) -> None:
+        """Nothing."""
 
 
 class Embeddings(nn.Module):
@@ -39,7 +45,7 @@ class Embeddings(nn.Module):
         self.segments = _table(shape.segments, width) if shape.segments else None
         self.norm = nn.LayerNorm(width, eps=shape.norm_epsilon)
         self.dropout = Dropout(shape.dropout)
-        self.project = nn.Linear(width, shape.width) if width != shape.width else None
+        self.project = _Linear(width, shape.width) if width != shape.width else None
 
     def forward(self, batch: Batch) -> Tensor:
         """[N, D]."""
@@ -60,12 +66,12 @@ class Attention(nn.Module):
         super().__init__()
         self.heads = shape.heads
         self.probability = shape.attention_dropout
-        self.query = nn.Linear(shape.width, shape.width)
-        self.key = nn.Linear(shape.width, shape.width)
-        self.value = nn.Linear(shape.width, shape.width)
-        self.output = nn.Linear(shape.width, shape.width)
+        self.query = _Linear(shape.width, shape.width)
+        self.key = _Linear(shape.width, shape.width)
+        self.value = _Linear(shape.width, shape.width)
+        self.output = _Linear(shape.width, shape.width)
 
-    def forward(self, x: Tensor, plan: Plan) -> Tensor:
+    def forward(self, x: Tensor, layout: Layout) -> Tensor:
         """[N, D] to [N, D]."""
         parts = (self.query, self.key, self.value)
         if (
@@ -74,7 +80,7 @@ class Attention(nn.Module):
             qkv = torch.cat([F.linear(x, part.weight, part.bias) for part in parts], 1)
         else:
             qkv = F.linear(x, torch.cat([part.weight for part in parts]), torch.cat([part.bias for part in parts]))
-        mixed = attend(qkv, plan, heads=self.heads, dropout=self.probability if self.training else 0.0)
+        mixed = attend(qkv, layout, heads=self.heads, dropout=self.probability if self.training else 0.0)
         return F.linear(mixed, self.output.weight, self.output.bias)
 
 
@@ -83,13 +89,13 @@ class FeedForward(nn.Module):
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()
-        self.activation = ACTIVATIONS[shape.activation]
-        self.up = nn.Linear(shape.width, shape.inner)
-        self.down = nn.Linear(shape.inner, shape.width)
+        self.activation = shape.activation
+        self.up = _Linear(shape.width, shape.inner)
+        self.down = _Linear(shape.inner, shape.width)
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, D] to [N, D] through [N, I]."""
-        inner = self.activation(F.linear(x, self.up.weight, self.up.bias))
+        inner = ACTIVATIONS[self.activation](F.linear(x, self.up.weight, self.up.bias))
         return F.linear(inner, self.down.weight, self.down.bias)
 
 
@@ -104,9 +110,9 @@ class Layer(nn.Module):
         self.feed_forward_norm = nn.LayerNorm(shape.width, eps=shape.norm_epsilon)
         self.dropout = Dropout(shape.dropout)
 
-    def forward(self, x: Tensor, plan: Plan) -> Tensor:
+    def forward(self, x: Tensor, layout: Layout) -> Tensor:
         """[N, D] to [N, D]."""
-        x = self.attention_norm(x + self.dropout(self.attention(x, plan)))
+        x = self.attention_norm(x + self.dropout(self.attention(x, layout)))
         x = self.feed_forward_norm(x + self.dropout(self.feed_forward(x)))
         return x
 
@@ -136,13 +142,17 @@ class Encoder(Backbone):
     def forward(self, batch: Batch, *, embeddings: Tensor | None = None) -> Tensor:
         """Hidden states of the last layer, [N, D]."""
         x = self.embed(batch) if embeddings is None else embeddings
-        layout = plan(batch.lengths, x.device)
+        windows = layout(batch.lengths, x.device)
         for layer in self.layers:
             if self.gradient_checkpointing and torch.is_grad_enabled():
-                x = checkpoint(layer, x, layout, use_reentrant=False)
+                x = checkpoint(layer, x, windows, use_reentrant=False)
             else:
-                x = layer(x, layout)
+                x = layer(x, windows)
         return x
+
+    def attention_on(self, device: torch.device, dtype: torch.dtype) -> str:
+        """The kernel on a GPU; elsewhere only that it pads."""
+        return core_on(device, dtype, self.shape.width // self.shape.heads)
 
     def _begin(self, module: nn.Module) -> None:
         if isinstance(module, nn.Linear | nn.Embedding):

@@ -86,6 +86,10 @@ class HostedBackbone(Backbone):
             start += chunk.rows
         return to_rows(blocks, layout)
 
+    def attention_on(self, device: torch.device, dtype: torch.dtype) -> str:
+        """What transformers chose when it built the encoder, the same on every device."""
+        return f"{self.encoder.config._attn_implementation} of transformers, padded in chunks"
+
     def _run(self, batch: Batch, rows: Tensor, real: Tensor | None, embeddings: Tensor | None) -> Tensor:
         """[b, L, D] of the windows whose tokens are `rows` [b, L]."""
         mask = torch.ones_like(rows, dtype=torch.bool) if real is None else real

@@ -54,7 +54,8 @@ def _logits(
     found: list[Tensor | None] = [None] * len(part)
     device = next(model.parameters()).device
     training = model.training
-    model.eval()
+    if training:  # walking through all modules costs as much as a tenth of a short request
+        model.eval()
     try:
         for group in batches_by_length([len(encoding) for encoding in part], batch_tokens):
             batch = collate([part[index] for index in group], [""] * len(group)).to(device)
@@ -65,5 +66,6 @@ def _logits(
             if progress is not None:
                 progress(len(group))
     finally:
-        model.train(training)
+        if training:
+            model.train()
     return [logits for logits in found if logits is not None]

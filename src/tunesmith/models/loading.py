@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from tunesmith.core.errors import ModelFileError, Place
+from tunesmith.core.finite import is_finite
 from tunesmith.core.model import Backbone
 from tunesmith.models.checkpoint import Checkpoint
 from tunesmith.models.encoder import Encoder
@@ -134,7 +135,7 @@ def _check(theirs: str, tensor: Tensor | None, parameter: Tensor, place: str) ->
     if tensor.shape != parameter.shape:
         wrong = f"of shape {tuple(tensor.shape)} where the configuration asks for {tuple(parameter.shape)}"
         raise _bad(theirs, wrong, place)
-    if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+    if not is_finite(tensor):
         raise _bad(theirs, "not finite", place)
 
 

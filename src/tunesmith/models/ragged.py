@@ -48,6 +48,8 @@ class Plan:
     chunks: tuple[Chunk, ...]
     gather: Tensor
     place: Tensor
+    straight: bool
+    """Whether the rows already lie as one chunk without padding, so that there is nothing to gather"""
 
     @property
     def sizes(self) -> list[int]:
@@ -81,7 +83,8 @@ def _plan(lengths: tuple[int, ...], device: torch.device) -> Plan:
         mask = None if real.all() else torch.from_numpy(real).to(device)
         chunks.append(Chunk(len(members), longest, mask))
     gather = torch.from_numpy(np.concatenate(gathers)).to(device)
-    return Plan(tuple(chunks), gather, torch.from_numpy(place).to(device))
+    straight = len(chunks) == 1 and chunks[0].real is None  # a stable sort leaves equally long windows in order
+    return Plan(tuple(chunks), gather, torch.from_numpy(place).to(device), straight)
 
 
 def cut(descending: NDArray[np.int64]) -> list[slice]:
@@ -143,11 +146,15 @@ class _ToRows(torch.autograd.Function):
 
 def to_chunks(rows: Tensor, plan: Plan) -> tuple[Tensor, ...]:
     """[N, D] to one [b * L, D] per chunk. Gradients at padded rows must be zero, as attention leaves them."""
+    if plan.straight:
+        return (rows,)
     blocks: tuple[Tensor, ...] = _ToChunks.apply(rows, plan)  # type: ignore[no-untyped-call]  # torch leaves it untyped
     return blocks
 
 
 def to_rows(blocks: Sequence[Tensor], plan: Plan) -> Tensor:
     """One [b * L, D] per chunk back to [N, D]; padded rows are left behind."""
+    if plan.straight:
+        return blocks[0]
     rows: Tensor = _ToRows.apply(plan, *blocks)  # type: ignore[no-untyped-call]  # torch leaves apply untyped
     return rows

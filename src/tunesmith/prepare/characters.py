@@ -26,8 +26,6 @@ _ALONE = (
 _JOINERS = "\u200c\u200d"
 _FLAG_LETTER = "[\U0001f1e6-\U0001f1ff]"
 _SKIN_AND_TAGS = "\U0001f3fb-\U0001f3ff\U000e0020-\U000e007f"
-# Beyond plane 1 there are ideographs (no marks) and, in plane 14, variation selectors.
-_PLANES_WITH_MARKS = (range(0x20000), range(0xE0100, 0xE01F0))
 
 
 @cache
@@ -56,15 +54,18 @@ def pattern(level: Level) -> re.Pattern[str]:
 
 
 def _marks() -> str:
-    return _ranges([code for plane in _PLANES_WITH_MARKS for code in plane if _category(code)[0] == "M"])
+    return _ranges([code for code, category in _categories() if category[0] == "M"])
 
 
-def _cased(*categories: str) -> str:
-    return _ranges([code for code in range(0x20000) if _category(code) in categories])
+def _cased(*wanted: str) -> str:
+    return _ranges([code for code, category in _categories() if category in wanted])
 
 
-def _category(code: int) -> str:
-    return unicodedata.category(chr(code))
+@cache
+def _categories() -> list[tuple[int, str]]:
+    """Every code point of the planes with marks or capitals, with its general category."""
+    codes = [*range(0x20000), *range(0xE0100, 0xE01F0)]  # the last are variation selectors, and between are ideographs
+    return list(zip(codes, map(unicodedata.category, map(chr, codes)), strict=True))
 
 
 def _ranges(codes: list[int]) -> str:

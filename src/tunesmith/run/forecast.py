@@ -83,7 +83,7 @@ def forecast(probe: Probe) -> Forecast:
     waited = _waited(found.lessons)
     after = _after(found)
     stages = {"reading": probe.starting + found.reading + found.building, "pairing": found.pairing}
-    stages["training"] = sum(plan.lesson.before + plan.seconds for plan in plans)
+    stages["training"] = sum(plan.lesson.before + plan.recalling + plan.seconds for plan in plans)
     stages["evaluating"] = sum(plan.evaluating for plan in plans)
     stages["saving"] = sum(plan.saving for plan in plans)
     stages |= after

@@ -77,6 +77,11 @@ class Outlook:
         return self.table.steps * self.step + max(0.0, warming)
 
     @property
+    def recalling(self) -> float:
+        """To ask a frozen backbone once for each window; part of the time that a lesson may be given."""
+        return 0.0 if self.timed else self.lesson.recalling
+
+    @property
     def evaluating(self) -> float:
         """In evaluations, every one of them a new best."""
         return self.table.evaluations * (self.evaluation + self.lesson.best)

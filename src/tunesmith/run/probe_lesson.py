@@ -58,6 +58,8 @@ class Lesson:
     """Of an epoch"""
     tokens: int
     """Of an epoch"""
+    recalling: float
+    """To ask a backbone that does not learn once for each window; 0 where it learns. No part of a step here"""
     warming: tuple[Step, ...]
     steps: tuple[Step, ...]
     evaluation: float
@@ -130,6 +132,7 @@ class LessonProbe:
             length=str(training.length),
             groups=training.progress.groups,
             tokens=training.data.tokens(range(len(training.data.encodings))),
+            recalling=training.recall.seconds_for_all() if training.recall else 0.0,
             warming=tuple(measured[:WARMING]),
             steps=tuple(measured[WARMING:]) or tuple(measured),
             evaluation=judged.seconds,
@@ -201,16 +204,18 @@ def _step(training: Training, place: Place, journal: _Notes) -> Step:
     training.plan()
     while True:
         try:
+            recalled = training.recall.seconds if training.recall else 0.0
             begin, busy = time.perf_counter(), time.thread_time()
             stepped = training.step(rate=RATE * (training.settings.learning_rate or 0.0))
-            taken = time.perf_counter() - begin, time.thread_time() - busy
+            taken, busy = time.perf_counter() - begin, time.thread_time() - busy
+            recalled = (training.recall.seconds if training.recall else 0.0) - recalled
             break
         except (MemoryError, RuntimeError) as error:
             if not ran_out(error):
                 raise
         training.halve()
     journal.note(stepped)
-    return Step(tokens=stepped.tokens, seconds=taken[0], busy=taken[1])
+    return Step(tokens=stepped.tokens, seconds=taken - recalled, busy=busy * (1 - recalled / taken))
 
 
 def _lengths(training: Training) -> Iterator[tuple[int, ...]]:

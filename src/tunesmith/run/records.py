@@ -46,6 +46,7 @@ def _named(event: TuneEvent, metric: str) -> Plain:
                 "precision": event.precision.precision,
                 "device": event.device,
                 "threads": event.threads,
+                "attention": event.attention,
                 "learning_rate": event.learning_rate,
                 "trainable": event.trainable,
                 "frozen": event.frozen,

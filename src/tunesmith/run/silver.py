@@ -18,7 +18,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from safetensors.torch import load_file
-from scipy.stats import spearmanr
 
 from tunesmith.core.batch import Encoding
 from tunesmith.core.errors import DataError, ModelFileError, Place
@@ -62,6 +61,8 @@ def silver_pairs(ready: Prepared, count: int) -> Silver:
     texts = sorted({text for example in rows for text in (example.text, example.pair or "")})
     number = {text: index for index, text in enumerate(texts)}
     vectors = sentence_vectors(ready.backbone, _windows(ready, texts))
+    from scipy.stats import spearmanr  # not at the top: half a second, and few runs have silver pairs
+
     first, second = np.array([(number[example.text], number[example.pair or ""]) for example in rows]).T
     alike = np.einsum("nd,nd->n", vectors[first], vectors[second])
     gold = np.array([score_of(example) for example in rows])

@@ -6,7 +6,7 @@ Nothing here decides anything a configuration could not: each stage is a call in
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 
-from tunesmith.bundle.predictor import answered
+from tunesmith.bundle.answered import answered
 from tunesmith.core.example import Example
 from tunesmith.core.memory import give_back
 from tunesmith.core.model import Model

@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith.bundle import golden
+from tunesmith.bundle.golden import prove
 from tunesmith.bundle.integrity import check, read_manifest
 from tunesmith.bundle.manifest import Manifest
+from tunesmith.bundle.precision import ready
 from tunesmith.bundle.predictor import Predictor
 from tunesmith.bundle.read import load
-from tunesmith.bundle.verify import prove
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.example import Example
 from tunesmith.core.prediction import Prediction
@@ -121,13 +122,16 @@ class Service:
         self._enter(State.VERIFYING, "starting")
         manifest = check(self._folder)
         self._enter(State.LOADING, f"{len(manifest.files)} files are what was written")
-        predictor = Predictor(load(self._folder, manifest), batch_tokens=self.settings.batch_tokens)
+        bundle = load(self._folder, manifest)
         self._enter(State.WARMING, "loaded")
-        proved = prove(predictor)
+        answering = ready(bundle, "fp32")
+        proved = prove(answering)
+        if self.settings.precision != "fp32":  # golden rows hold fp32 logits: nothing is cast before they are proved
+            answering = ready(bundle, self.settings.precision)
         self.loaded = Loaded(manifest, _examples(self._folder))
         if self.state is State.WARMING:  # asked to stop meanwhile: retired it stays
-            self._enter(State.READY, f"{proved} golden rows answered as they were")
-        return predictor
+            self._enter(State.READY, f"{proved} golden rows answered as they were; computing in {answering.precision}")
+        return Predictor(answering, batch_tokens=self.settings.batch_tokens)
 
     def _enter(self, state: State, reason: str) -> None:
         if self.state is State.RETIRED:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:  # whoever reads a journal does so without torch
-    from tunesmith.tune.precision import Choice
+    from tunesmith.models.precision import Choice
 
 Blame = Literal["batch", "weights"]
 Outcome = Literal["learnt", "left_out", "rolled_back", "no_state", "too_many"]
@@ -34,6 +34,8 @@ class Started:
     """Numbers that do not"""
     vocabulary: tuple[int, int] | None
     """Embedding rows that take part because they occur in the data, of how many; None where all of them do"""
+    attention: str = ""
+    """How attention runs: which kernel, and whether it pads"""
     notes: tuple[str, ...] = ()
     """What a person should know: damaged states that were passed over, a machine that differs from the saved one's"""
 

@@ -18,11 +18,12 @@ from tunesmith.core.memory import ran_out
 from tunesmith.core.model import Model
 from tunesmith.core.regularizer import Regularizer
 from tunesmith.core.task import Task
+from tunesmith.models.precision import Choice
 from tunesmith.tune.checkpoint import Keeping
 from tunesmith.tune.data import TrainingData as TrainingData  # a caller of `fit` needs both
 from tunesmith.tune.events import Evaluated, Stopped, TuneEvent
 from tunesmith.tune.gradient import Objective
-from tunesmith.tune.precision import Choice, choose, choose_device
+from tunesmith.tune.precision import choose, choose_device, require
 from tunesmith.tune.recovery import Recovery
 from tunesmith.tune.saver import Saver, continued
 from tunesmith.tune.settings import TrainSettings
@@ -83,6 +84,7 @@ def _prepared(objective: Objective, data: TrainingData, settings: TrainSettings,
     device = choose_device(settings.device)
     if keeping and keeping.resume:
         choice = Choice(**keeping.resume.record["precision"])
+        require(choice.precision, device)
     else:
         choice = choose(settings.precision, width=objective.model.backbone.width, device=device)
     return Training(objective, data, settings=settings, choice=choice, device=device)

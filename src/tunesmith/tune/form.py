@@ -1,4 +1,7 @@
-"""The form a model has while it learns, and the way back: device, bf16 with fp32 masters, only the words that occur.
+"""The form a model has while it learns, and the way back: device, number format, only the words that occur.
+
+In bf16 a processor computes with copies that are rounded from fp32 masters once an update. A GPU computes under torch's
+autocast: its weights stay fp32 and are rounded as they are used, and norms and residual sums keep fp32 too.
 
 A head stays in fp32 whatever the backbone computes in: it is small, and losses and scores keep their digits.
 """
@@ -9,10 +12,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tunesmith.core.model import Model
+from tunesmith.core.model import Backbone, Model
+from tunesmith.models.precision import Precision
 from tunesmith.models.surgery import VocabularyMap, compact_vocabulary
 from tunesmith.models.vocabulary import CompactEmbedding
-from tunesmith.tune.precision import Precision
 
 
 class TrainingForm:
@@ -30,8 +33,13 @@ class TrainingForm:
         self.masters: dict[str, Tensor] = {name: p.detach() for name, p in self.parameters.items()}
         self._frozen: dict[str, Tensor] = {}
         self._hook: Any = None
+        self._autocast = precision == "bf16" and device.type == "cuda"
         if precision == "bf16":
-            self._to_bf16()
+            self._hook = model.head.register_forward_pre_hook(_in_fp32)
+            if self._autocast:
+                put_under_autocast(model.backbone, device.type)
+            else:
+                self._to_bf16()
 
     @property
     def words(self) -> str:
@@ -62,6 +70,8 @@ class TrainingForm:
         self.undone = True
         if self._hook is not None:
             self._hook.remove()
+        if self._autocast:
+            take_from_autocast(self.model.backbone)
         for name, parameter in self.model.named_parameters():
             value = self.masters.get(name, self._frozen.get(name))
             if value is not None:
@@ -78,7 +88,16 @@ class TrainingForm:
             if name not in self.masters:
                 self._frozen[name] = parameter.detach()
             parameter.data = parameter.detach().bfloat16()
-        self._hook = self.model.head.register_forward_pre_hook(_in_fp32)
+
+
+def put_under_autocast(backbone: Backbone, device: str) -> None:
+    """Let matrix products inside the backbone run in bf16 on this kind of device, and nothing outside it."""
+    vars(backbone)["forward"] = torch.autocast(device, torch.bfloat16)(backbone.forward)  # hides the method
+
+
+def take_from_autocast(backbone: Backbone) -> None:
+    """Undo `put_under_autocast`."""
+    del vars(backbone)["forward"]
 
 
 def _compacted(model: Model, vocabulary: Sequence[int]) -> VocabularyMap | None:

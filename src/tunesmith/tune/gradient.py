@@ -129,6 +129,7 @@ def _alone(batch: Batch, index: int) -> Batch:
         weight=batch.weight[places],
         ids=batch.ids[index : index + 1],
         place_counts=batch.place_counts[index : index + 1],
+        hidden=None if batch.hidden is None else batch.hidden[rows],
     )
 
 

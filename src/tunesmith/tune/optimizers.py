@@ -17,8 +17,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from tunesmith.core.finite import is_finite
+
 PIECE = 1 << 20
-"""Numbers that are updated together"""
+"""Numbers that a processor updates together; a GPU, which has no such cache to keep, updates a group at once"""
 _LAYER = re.compile(r"\.(?:layers?|h|blocks?)\.(\d+)\.")
 
 
@@ -76,6 +78,7 @@ class AdamW:
         self._first = {name: torch.zeros_like(master) for name, master in self.masters.items()}
         self._second = {name: torch.zeros_like(master) for name, master in self.masters.items()}
         device = next(iter(self.masters.values())).device
+        self._piece: float = PIECE if device.type == "cpu" else math.inf
         self._step = torch.zeros((), dtype=torch.float32, device=device)
         self._sums: dict[str, Tensor] = {}
         self._scratch = torch.empty(0, dtype=torch.float32, device=device)
@@ -110,7 +113,7 @@ class AdamW:
 
     def faulty(self) -> list[str]:
         """Names of the parameters whose collected gradient is not finite."""
-        return [name for name, total in self._sums.items() if not bool(torch.isfinite(total).all())]
+        return [name for name, total in self._sums.items() if not is_finite(total)]
 
     def discard(self) -> None:
         """Forget what was collected, and what a backward pass that broke off left at the parameters."""
@@ -135,7 +138,7 @@ class AdamW:
         size = 0
         for name in names:
             own = self.masters[name].numel()
-            if piece and size + own > PIECE:
+            if piece and size + own > self._piece:
                 yield piece
                 piece, size = [], 0
             piece.append(name)

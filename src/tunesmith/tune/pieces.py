@@ -31,7 +31,7 @@ def doubled(batches: Sequence[Indices], pieces: int) -> int:
             "memory does not hold a single window of the training rows and its gradient",
             code="TS-TUNE-012",
             place=Place(key="train.batch_size"),
-            fix="set train.gradient_checkpointing = true, shorten the window (task.max_length), take a smaller "
-            "backbone or method lora, or free memory; then go on with --resume.",
+            fix="free memory, then go on with --resume; or begin a new run with train.gradient_checkpointing = true, a "
+            "shorter window (task.max_length), method lora or a smaller backbone.",
         )
     return 2 * pieces

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from tunesmith.core.duration import Duration
 from tunesmith.core.errors import ConfigError, DataError, ModelFileError, NumericsError, Place
+from tunesmith.core.finite import is_finite
 from tunesmith.tune.checkpoint import BEST, Keeping, SavedState, forget, load_best, newest, save, save_best
 from tunesmith.tune.durable import raw
 from tunesmith.tune.events import Saved
@@ -109,7 +110,7 @@ class Saver:
 
 def _require_finite(tensors: Mapping[str, Tensor], step: int) -> None:
     """An update of finite numbers can overflow, and only the next loss would tell; a state never holds that."""
-    faulty = [name for name, tensor in tensors.items() if not bool(torch.isfinite(tensor).all())]
+    faulty = [name for name, tensor in tensors.items() if not is_finite(tensor)]
     if faulty:
         raise NumericsError(
             f"step {step} left a number that is not finite in {faulty[0]}",
@@ -129,13 +130,14 @@ def identity(training: Training) -> dict[str, Any]:
         "data": {"fingerprint": training.data.fingerprint(), "windows": len(training.data.encodings)},
         "seed": training.data.seed,
         "frozen": _digest(training.form.frozen()),
-        "environment": environment(),
+        "environment": environment(training.device),
     }
 
 
-def environment() -> dict[str, Any]:
+def environment(device: torch.device) -> dict[str, Any]:
     """What bitwise equality depends on beside the run itself."""
     return {
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
         "torch": torch.__version__,
         "threads": torch.get_num_threads(),
         "processor": torch.backends.cpu.get_cpu_capability(),

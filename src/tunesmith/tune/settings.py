@@ -43,7 +43,7 @@ class TrainSettings(BaseModel):
     """What follows when the loss of a batch lies far above what was usual: its examples are named, or the run also goes
     back to before the batch that caused it and leaves that batch out."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """Number format of weights and activations; bf16 keeps fp32 master weights. "auto" measures for 50 ms."""
+    """Number format of the matrix products; bf16 keeps fp32 master weights. "auto" measures for 50 ms."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where to train; "auto" takes a GPU where there is one."""
     threads: int | None = Field(default=None, ge=1)

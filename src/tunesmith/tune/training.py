@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -12,14 +12,15 @@ from tunesmith.core.batch import Batch
 from tunesmith.core.duration import Duration
 from tunesmith.core.errors import ConfigError, Place
 from tunesmith.core.model import Model
+from tunesmith.models.precision import Choice
 from tunesmith.tune.data import TrainingData, epoch_groups
 from tunesmith.tune.events import Evaluated, Halved, Started, Stepped
 from tunesmith.tune.form import TrainingForm
 from tunesmith.tune.gradient import GroupLoss, Objective, backward, gradient_error
 from tunesmith.tune.optimizers import AdamW, clip_factor, groups_of
 from tunesmith.tune.pieces import cut, doubled
-from tunesmith.tune.precision import Choice
 from tunesmith.tune.progress import Progress
+from tunesmith.tune.recall import recall_of
 from tunesmith.tune.schedules import rate_factor
 from tunesmith.tune.settings import TrainSettings
 from tunesmith.tune.spikes import WINDOW
@@ -86,6 +87,7 @@ class Training:
         self._words_decay = sum(g.decay * g.rate for g in groups if self.form.words in g.names)
         self._left: float | None = None
         self._multiple = ROUND_TOKENS if choice.precision == "bf16" and device.type == "cpu" else 1
+        self.recall = recall_of(objective.model, data, device)
         self._planned = -1
         self._groups: list[list[tuple[int, ...]]] = []
         self.plan()
@@ -101,6 +103,7 @@ class Training:
         """What was decided before the first step."""
         learning = sum(parameter.numel() for parameter in self.form.parameters.values())
         everything = sum(parameter.numel() for parameter in self.objective.model.parameters())
+        dtype = torch.bfloat16 if self.choice.precision == "bf16" else torch.float32
         steps = {"steps": self.length.amount, "epochs": math.ceil(self.length.amount * len(self._groups))}
         return Started(
             step=self.progress.step,
@@ -113,6 +116,7 @@ class Training:
             trainable=learning,
             frozen=everything - learning,
             vocabulary=self.form.vocabulary,
+            attention=self.objective.model.backbone.attention_on(self.device, dtype),
             notes=notes,
         )
 
@@ -170,7 +174,12 @@ class Training:
     def batches(self, group: Sequence[tuple[int, ...]]) -> list[Batch]:
         """The batches of an accumulation group, in the pieces that memory holds, on the device."""
         pieces = cut(group, self.progress.pieces)
-        return [self.data.batch(indices, multiple=self._multiple).to(self.device) for indices in pieces]
+        return [self._batch(indices) for indices in pieces]
+
+    def _batch(self, indices: Sequence[int]) -> Batch:
+        if self.recall is None:
+            return self.data.batch(indices, multiple=self._multiple).to(self.device)
+        return replace(self.data.batch(indices).to(self.device), hidden=self.recall.hidden(indices))
 
     def upcoming(self) -> Group:
         """The group that is learnt from next."""

@@ -111,3 +111,10 @@ def test_checkpointing_an_encoder_that_cannot_is_refused(tmp_path: Path, random_
     backbone.gradient_checkpointing = True
     with pytest.raises(ConfigError, match="TS-MODEL-026"):
         backbone(random_batch(LENGTHS))
+
+
+@pytest.mark.parametrize(("kind", "core"), [("MPNet", "eager"), ("ModernBert", "sdpa")])
+def test_a_run_can_tell_that_transformers_attends(kind: str, core: str, tmp_path: Path) -> None:
+    saved(kind, tmp_path)
+    backbone = load_backbone(locate(str(tmp_path)))
+    assert backbone.attention_on(torch.device("cuda"), torch.float32) == f"{core} of transformers, padded in chunks"

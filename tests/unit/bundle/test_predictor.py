@@ -6,7 +6,7 @@ import pytest
 
 from tunesmith.bundle.display import Predictions
 from tunesmith.bundle.predictor import Predictor
-from tunesmith.core.errors import DataError
+from tunesmith.core.errors import DataError, UsageError
 from tunesmith.core.prediction import Prediction
 
 TEXTS = [
@@ -44,6 +44,40 @@ def test_company_and_order_change_nothing(predictor):
     for text, one, other in zip(TEXTS, together, backwards, strict=True):
         close(one, other)
         close(one, predictor.predict(text))
+
+
+@pytest.mark.parametrize("kind", ["entities", "label", "labels"])
+def test_bf16_answers_nearly_as_fp32_alone_and_in_company(tiny_bundles, kind):
+    exact, fast = (Predictor.load(tiny_bundles(kind), precision=precision) for precision in ("fp32", "bf16"))
+    assert (exact.bundle.precision, fast.bundle.precision) == ("fp32", "bf16")
+    together = fast.predict(TEXTS)
+    alone = [fast.predict(text) for text in TEXTS]
+    for others in (exact.predict(TEXTS), alone):
+        for one, other in zip(together, others, strict=True):
+            assert one.scores == pytest.approx(other.scores, abs=0.03)
+        same = sum(_said(one) == _said(other) for one, other in zip(together, others, strict=True))
+        assert same >= 0.8 * len(TEXTS), "the model is random: ties are many"
+
+
+def _said(prediction):
+    """The answer without its confidences."""
+    if isinstance(prediction.predicted, tuple) and not prediction.scores:
+        return [span.span() for span in prediction.predicted]
+    return prediction.predicted
+
+
+def test_auto_is_one_of_both_and_another_precision_is_refused(tiny_bundles):
+    assert Predictor.load(tiny_bundles("label"), precision="auto").bundle.precision in ("fp32", "bf16")
+    with pytest.raises(UsageError, match="no precision 'fp16'") as refused:
+        Predictor.load(tiny_bundles("label"), precision="fp16")
+    assert refused.value.code == "TS-BUNDLE-034" and "bf16" in refused.value.fix
+
+
+def test_golden_rows_are_proved_before_anything_is_cast(tiny_bundles, monkeypatch):
+    proved = []
+    monkeypatch.setattr("tunesmith.bundle.predictor.prove", lambda bundle: proved.append(bundle.precision))
+    Predictor.load(tiny_bundles("label"), precision="bf16")
+    assert proved == ["fp32"]
 
 
 def test_a_stream_is_read_in_chunks_and_answered_in_order(predictor, unlabelled):

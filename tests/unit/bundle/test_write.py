@@ -48,7 +48,7 @@ def test_it_answers_as_the_model_in_memory(tmp_path, parts, unlabelled):
     folder = write_bundle(tmp_path / "b", **parts)
     assert parts["model"].training, "the model is left as it was"
     parts["model"].eval()
-    from tunesmith.bundle.predictor import answered
+    from tunesmith.bundle.answered import answered
 
     before = answered(parts["model"], parts["task"], examples, tokenizer=parts["tokenizer"])
     after = Predictor.load(folder).answer(examples)

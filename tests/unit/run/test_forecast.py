@@ -16,6 +16,7 @@ def lesson(steps: list[tuple[int, float]], *, groups: int = 100, tokens: int = 4
         length="1 epochs",
         groups=groups,
         tokens=tokens,
+        recalling=0.0,
         warming=(),
         steps=measured,
         evaluation=1.0,

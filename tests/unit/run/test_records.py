@@ -4,10 +4,10 @@ import math
 from pathlib import Path
 
 from tunesmith.core.tracker import Ending, charted
+from tunesmith.models.precision import Choice
 from tunesmith.run.events import Finished, Interrupted, Noted, Phase
 from tunesmith.run.records import ending_of, record_of
 from tunesmith.tune.events import Evaluated, Halved, Saved, Spiked, Started, Stepped, Stopped
-from tunesmith.tune.precision import Choice
 
 STEPPED = Stepped(
     step=3, epoch=0.5, done=0.1, loss=0.25, terms={"r_drop": 0.5}, learning_rate=1e-4, gradient_norm=2.0, tokens=50,

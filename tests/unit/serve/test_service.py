@@ -52,6 +52,13 @@ def test_a_served_answer_is_the_evaluated_answer_alone_and_in_company(kind, runn
         same(response.json()["result"], answer)
 
 
+def test_a_service_in_bf16_proves_its_rows_in_fp32_and_answers_as_bf16_does(running, tiny_bundles):
+    _, client, log = running("label", precision="bf16")
+    assert "6 golden rows answered as they were; computing in bf16" in log.until("computing in")
+    expected = answer_of(Predictor.load(tiny_bundles("label"), precision="bf16").predict("good"))
+    same(client.post("/v1/predict", json={"text": "good"}).json()["result"], expected)
+
+
 @pytest.mark.parametrize("kind", ["pair", "score"])
 def test_pairs_are_served_and_a_missing_second_text_is_refused(kind, running, tiny_bundles):
     _, client, _ = running(kind)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from tunesmith.tune.events import Started
-from tunesmith.tune.form import TrainingForm
+from tunesmith.tune.form import TrainingForm, put_under_autocast, take_from_autocast
 from tunesmith.tune.optimizers import AdamW, clip_factor, groups_of
 
 CPU = torch.device("cpu")
@@ -35,6 +35,25 @@ def test_bf16_computes_in_bf16_but_answers_in_fp32(bench: Any) -> None:
     assert {master.dtype for master in form.masters.values()} == {torch.float32}
     form.undo()
     assert model(bench.data.batch([0, 1, 2])).hidden.dtype == torch.float32
+
+
+@pytest.mark.parametrize("method", ["full", "lora"])
+def test_under_autocast_products_are_bf16_and_weights_stay_fp32(bench: Any, method: str) -> None:
+    model = bench.model(method=method, dropout=0.0).eval()
+    batch, kinds = bench.data.batch([0, 1, 2]), []
+    before = model(batch)
+    attention = model.backbone.layers[0].attention
+    attention.register_forward_hook(lambda _, given, out: kinds.append(out.dtype))
+    put_under_autocast(model.backbone, "cpu")
+    under = model(batch)
+    under.logits.sum().backward()
+    take_from_autocast(model.backbone)
+    after = model(batch)
+    assert kinds == [torch.bfloat16, torch.float32]
+    assert under.logits.dtype == torch.float32 and {p.dtype for p in model.parameters()} == {torch.float32}
+    assert {p.grad.dtype for p in model.parameters() if p.grad is not None} == {torch.float32}
+    assert torch.equal(before.hidden, after.hidden) and not torch.equal(before.hidden, under.hidden)
+    torch.testing.assert_close(under.hidden.float(), before.hidden, atol=0.05, rtol=0.05)
 
 
 @pytest.mark.parametrize("layer_decay", [1.0, 0.7])

@@ -37,7 +37,14 @@ def same(one: list[torch.Tensor], other: list[torch.Tensor]) -> bool:
 
 @pytest.mark.parametrize(
     ("method", "precision", "stop"),
-    [("full", "fp32", 5), ("full", "bf16", 7), ("full", "bf16", 12), ("lora", "fp32", 12), ("lora", "bf16", 1)],
+    [
+        ("full", "fp32", 5),
+        ("full", "bf16", 7),
+        ("full", "bf16", 12),
+        ("lora", "fp32", 12),
+        ("lora", "bf16", 1),
+        ("head_only", "fp32", 7),
+    ],
 )
 def test_a_resumed_run_is_bitwise_the_uninterrupted_one(
     bench: Any, checkpoints: Path, method: str, precision: str, stop: int
@@ -279,7 +286,7 @@ def test_another_machine_is_noted(bench: Any, checkpoints: Path) -> None:
 
 
 def test_a_saved_choice_of_precision_is_kept(bench: Any, checkpoints: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from tunesmith.tune import precision
+    from tunesmith.models import precision
 
     monkeypatch.setattr(precision, "gemm_rates", lambda *_: (1.0, 2.0))
     interrupted(bench, checkpoints, precision="auto")

@@ -1,0 +1,58 @@
+"""Encode, run and decode: the one road to an answer, for a bundle and for a model that is still being trained."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from tunesmith.core.batch import Encoding
+from tunesmith.core.errors import DataError, Place
+from tunesmith.core.example import Example
+from tunesmith.core.model import Model
+from tunesmith.core.prediction import Prediction
+from tunesmith.core.task import Task
+from tunesmith.core.tokenizer import Tokenizer
+from tunesmith.models.inference import logits_of
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """Predictions [n] with what led to them: `windows` of all examples and the fp32 logits [m, C] of each window."""
+
+    predictions: list[Prediction]
+    windows: list[Encoding]
+    logits: list[Tensor]
+
+    @property
+    def tokens(self) -> int:
+        """Tokens that went through the model, special tokens included."""
+        return sum(len(window) for window in self.windows)
+
+
+def answered(
+    model: Model,
+    task: Task,
+    examples: Sequence[Example],
+    *,
+    tokenizer: Tokenizer,
+    batch_tokens: int = 4096,
+    progress: Callable[[int], None] | None = None,
+) -> Answered:
+    """The answers of `model` to `examples`.
+
+    `progress` receives the number of windows finished by each forward pass; what it raises ends the work.
+
+    Raises:
+        DataError: an example is blank, or not what the task reads.
+    """
+    for example in examples:
+        if not example.text.strip():
+            raise DataError(
+                "the text is blank",
+                code="TS-BUNDLE-020",
+                place=Place(file=example.source.file, line=example.source.line),
+                fix="leave the row out.",
+            )
+    windows = task.encode(examples, tokenizer)
+    logits = [tensor for _, tensor in logits_of(model, windows, batch_tokens=batch_tokens, progress=progress)]
+    return Answered(task.decode(examples, windows, logits, head=model.head), windows, logits)

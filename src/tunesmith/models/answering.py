@@ -1,0 +1,165 @@
+"""The form a model has while it only answers: no gradient, no dropout, and weights laid out once for the processor.
+
+The mathematics is that of `encoder.py`, in two number formats. fp32 gives the numbers of training to six digits. bf16
+keeps 8 bits of mantissa in weights and activations and sums in fp32; the head, and so the logits, stay in fp32.
+
+Shapes: N rows, D width, E embedding width.
+"""
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from tunesmith.core.batch import Batch
+from tunesmith.core.model import Backbone, Model
+from tunesmith.models.attention import attend
+from tunesmith.models.encoder import Embeddings, Encoder, Layer
+from tunesmith.models.packed import PackedLinear
+from tunesmith.models.precision import Precision
+from tunesmith.models.ragged import Plan, plan
+
+_TYPES: Mapping[Precision, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16}
+
+
+def answering(model: Model, *, precision: Precision) -> Model:
+    """A model on the CPU that answers as `model` does, which is in evaluation mode. The two share their head.
+
+    Let go of `model`, else its weights are in memory twice. A backbone that transformers runs is only cast.
+    """
+    dtype, backbone = _TYPES[precision], model.backbone
+    if isinstance(backbone, Encoder):
+        return Model(AnsweringEncoder(backbone, dtype), model.head).eval()
+    if dtype == torch.float32:
+        return Model(backbone, model.head).eval()
+    return Model(_Cast(copy.deepcopy(backbone), dtype), model.head).eval()
+
+
+def rounded(rows: int) -> int:
+    """`rows` with three binary digits behind the first, rounded up: at most an eighth more.
+
+    For every count of rows that it meets, oneDNN builds a kernel and keeps it, half a megabyte each: a stream of
+    batches of any size would never stop to grow.
+    """
+    step = max(1, 1 << (rows.bit_length() - 1) >> 3)
+    return -(-rows // step) * step
+
+
+class AnsweringEncoder(Backbone):
+    """An `Encoder` for inference on a CPU."""
+
+    def __init__(self, encoder: Encoder, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.width = encoder.width
+        self.max_length = encoder.max_length
+        self.config = encoder.config
+        self.gradient_checkpointing = False
+        self._embeddings = _Embeddings(encoder.embeddings, dtype)
+        self._layers = [_Layer(layer, dtype) for layer in encoder.layers if isinstance(layer, Layer)]
+
+    def embed(self, batch: Batch) -> Tensor:
+        """The input of the first layer, [N, D], in the format of the weights."""
+        return self._embeddings(batch)
+
+    def forward(self, batch: Batch, *, embeddings: Tensor | None = None) -> Tensor:
+        """Hidden states of the last layer, [N, D] fp32."""
+        x = self.embed(batch) if embeddings is None else embeddings
+        layout, rows = plan(batch.lengths, x.device), len(x)
+        x = _padded(x, rounded(rows))
+        for layer in self._layers:
+            x = layer(x, layout, rows)
+        return x[:rows].float()
+
+    def attention_on(self, device: torch.device, dtype: torch.dtype) -> str:
+        """As on any processor."""
+        return "padded in chunks"
+
+
+def _padded(x: Tensor, rows: int) -> Tensor:
+    """[N, D] with rows of zeros behind it, [rows, D]."""
+    return x if len(x) == rows else F.pad(x, (0, 0, 0, rows - len(x)))
+
+
+class _Embeddings:
+    """Positions and the first segment, which most tokens have, are one table."""
+
+    def __init__(self, trained: Embeddings, dtype: torch.dtype) -> None:
+        segments = trained.segments.weight.detach() if trained.segments is not None else None
+        places = trained.positions.weight.detach()[trained.offset :]
+        self._words = trained.words.weight.detach().to(dtype)
+        self._places = (places if segments is None else places + segments[0]).to(dtype)
+        self._segments = None if segments is None or len(segments) == 1 else (segments - segments[0]).to(dtype)
+        self._norm = _Norm(trained.norm, dtype)
+        project = trained.project
+        self._project = None if project is None else PackedLinear(project.weight, project.bias, dtype=dtype)
+
+    def __call__(self, batch: Batch) -> Tensor:
+        """[N, D]."""
+        x = self._words.index_select(0, batch.input_ids).add_(self._places.index_select(0, batch.positions))
+        if self._segments is not None and batch.segment_ids is not None:
+            x = x.add_(self._segments.index_select(0, batch.segment_ids))
+        x = self._norm(x)
+        if self._project is None:
+            return x
+        rows = len(x)
+        return self._project(_padded(x, rounded(rows)))[:rows]
+
+
+class _Layer:
+    """Four products: query, key and value as one; the attention's output; up; down."""
+
+    def __init__(self, trained: Layer, dtype: torch.dtype) -> None:
+        attention, forward = trained.attention, trained.feed_forward
+        parts = (attention.query, attention.key, attention.value)
+        weight, bias = torch.cat([part.weight for part in parts]), torch.cat([part.bias for part in parts])
+        self._heads = attention.heads
+        self._qkv = PackedLinear(weight, bias, dtype=dtype)
+        self._output = PackedLinear(attention.output.weight, attention.output.bias, dtype=dtype)
+        self._attention_norm = _Norm(trained.attention_norm, dtype)
+        self._activation = forward.activation
+        self._up = PackedLinear(forward.up.weight, forward.up.bias, dtype=dtype)
+        self._down = PackedLinear(forward.down.weight, forward.down.bias, dtype=dtype)
+        self._feed_forward_norm = _Norm(trained.feed_forward_norm, dtype)
+
+    def __call__(self, x: Tensor, layout: Plan, rows: int) -> Tensor:
+        """[rounded N, D] to the same, of which the first `rows` mean something."""
+        mixed = attend(self._qkv(x)[:rows], layout, heads=self._heads, dropout=0.0)
+        x = self._attention_norm(self._output.added(_padded(mixed, len(x)), x))
+        return self._feed_forward_norm(self._down.added(self._up.activated(x, self._activation), x))
+
+
+class _Norm:
+    """Layer normalisation; its sums are fp32 in either format."""
+
+    def __init__(self, trained: nn.LayerNorm, dtype: torch.dtype) -> None:
+        self._shape, self._epsilon = trained.normalized_shape, trained.eps
+        self._weight, self._bias = trained.weight.detach().to(dtype), trained.bias.detach().to(dtype)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return F.layer_norm(x, self._shape, self._weight, self._bias, self._epsilon)
+
+
+class _Cast(Backbone):
+    """A backbone that computes in another format, and hands its hidden states over in fp32."""
+
+    def __init__(self, backbone: Backbone, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.width = backbone.width
+        self.max_length = backbone.max_length
+        self.config: Mapping[str, Any] = backbone.config
+        self.gradient_checkpointing = False
+        self._inner = backbone.to(dtype)
+
+    def embed(self, batch: Batch) -> Tensor:
+        embedded: Tensor = self._inner.embed(batch)
+        return embedded
+
+    def forward(self, batch: Batch, *, embeddings: Tensor | None = None) -> Tensor:
+        hidden: Tensor = self._inner(batch, embeddings=embeddings)
+        return hidden.float()
+
+    def attention_on(self, device: torch.device, dtype: torch.dtype) -> str:
+        return self._inner.attention_on(device, dtype)

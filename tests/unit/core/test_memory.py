@@ -1,0 +1,23 @@
+"""Memory that ran out is told from other errors by what libraries say."""
+
+import pytest
+
+from tunesmith.core.memory import ran_out
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"),
+        RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+        RuntimeError("could not create a primitive"),
+    ],
+)
+def test_what_libraries_say_when_memory_ran_out_is_understood(error: Exception) -> None:
+    assert ran_out(error)
+
+
+@pytest.mark.parametrize("error", [RuntimeError("shapes do not match"), ValueError("out of memory"), OSError()])
+def test_another_error_is_another_error(error: Exception) -> None:
+    assert not ran_out(error)
