@@ -86,7 +86,7 @@ def _show_fit(made: "Plan") -> None:
         mark, words = FITS[made.fits]
         source = "as named" if limits.named else "free now"
         out.print(f"{mark} it {words} into memory: {in_words(limits.memory)}, {source}", highlight=False)
-    if limits.disk is not None and made.forecast and made.forecast.running.high > limits.disk:
+    if made.forecast and made.forecast.running.high > limits.disk:
         out.print(f"[red]the disk is too full[/]: {in_words(limits.disk)} are free there", highlight=False)
     if not made.remedies:
         return

@@ -23,6 +23,8 @@ from tunesmith.run.prober import Probe
 
 MEMORY_DOWN: Final = 0.09
 MEMORY_UP: Final = 0.14
+DEVICE_UP: Final = 0.10
+"""The allocator of a GPU keeps whole blocks, and gives them to tensors of many sizes"""
 DISK: Final = 0.01
 """Of what is written: names, dates and counts differ by a few bytes"""
 ANSWERS: Final = 0.2
@@ -89,12 +91,16 @@ def forecast(probe: Probe) -> Forecast:
     stages |= after
     stages["bundling"] += probe.leaving
     last = found.lessons[-1]
-    device = Figure(found.device_peak, found.device_peak, found.device_peak * 1.1) if found.device_peak else None
+    kept = max(lesson.recalled_bytes for lesson in found.lessons)
+    on_device = 0 if last.device == "cpu" else kept
+    training = found.peak_training + kept - on_device
+    peak = max(training, found.peak)
+    device = _device(found.device_peak + on_device) if found.device_peak else None
     bundle = Figure(*(found.bundle_bytes * factor for factor in (1.0, 1 - DISK, 1 + DISK)))
     return Forecast(
         seconds=_seconds(stages, plans, waited),
-        memory=Figure(found.peak, found.peak * (1 - MEMORY_DOWN), found.peak * (1 + MEMORY_UP)),
-        heaviest="training" if found.peak_training == found.peak else "judging",
+        memory=Figure(peak, peak * (1 - MEMORY_DOWN), peak * (1 + MEMORY_UP)),
+        heaviest="training" if training == peak else "judging",
         device_memory=device,
         running=_running(found, plans),
         bundle=bundle,
@@ -104,6 +110,10 @@ def forecast(probe: Probe) -> Forecast:
         precision=last.precision,
         waited=waited,
     )
+
+
+def _device(peak: float) -> Figure:
+    return Figure(peak, peak, peak * (1 + DEVICE_UP))
 
 
 def _waited(lessons: tuple[Lesson, ...]) -> float:

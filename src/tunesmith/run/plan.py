@@ -35,7 +35,7 @@ class Limits:
     named: bool
     """Whether a person named it, or it is what is free now"""
     device_memory: int | None
-    disk: int | None
+    disk: int
 
     def as_record(self) -> dict[str, Any]:
         """JSON-ready."""
@@ -117,7 +117,7 @@ def planned(
     if fits != "yes":
         settings = first.found.settings[-1] if first else TrainSettings.model_validate(table.get("train", {}))
         precision = made.precision if made else settings.precision
-        ladder = remedies(settings, method=_method(table), precision=precision)
+        ladder = remedies(settings, method=_method(table), precision=precision, silver=_silver_batch(table))
         asked = _Asked(table, folder, limits, tell, should_stop)
         tried = tuple(asked.climbed(ladder, _worst(made)))
     return Plan(forecast=made, limits=limits, fits=fits, remedies=tried, took=time.perf_counter() - begin)
@@ -184,7 +184,11 @@ def _method(table: Mapping[str, Any]) -> str:
     return str(method.get("kind", "full")) if isinstance(method, Mapping) else str(method)
 
 
-def _free_disk(target: Path) -> int | None:
+def _silver_batch(table: Mapping[str, Any]) -> int | None:
+    return (table.get("silver") or {}).get("batch_size")
+
+
+def _free_disk(target: Path) -> int:
     """Bytes left where the run folder would be made."""
     there = next(path for path in (target.absolute(), *target.absolute().parents) if path.exists())
     return shutil.disk_usage(there).free

@@ -14,7 +14,6 @@ from tunesmith.core.model import Model
 from tunesmith.run.folder import RunFolder
 from tunesmith.run.journal import Journal
 from tunesmith.run.prepared import Prepared
-from tunesmith.run.shapes import meet_shapes
 from tunesmith.tune.checkpoint import BEST, Keeping
 from tunesmith.tune.data import TrainingData, epoch_groups
 from tunesmith.tune.events import Stopped, TuneEvent
@@ -29,7 +28,6 @@ WARMING = 3
 """The first steps, which are slower: they count as they were, and say nothing about the others."""
 EPOCHS = 5
 """Epochs that the heaviest group is looked for in; each deals the same rows anew."""
-
 RATE = 0.5
 """Share of the peak rate that the steps learn at: fast enough to answer like a trained model, too slow to break one."""
 
@@ -60,6 +58,8 @@ class Lesson:
     """Of an epoch"""
     recalling: float
     """To ask a backbone that does not learn once for each window; 0 where it learns. No part of a step here"""
+    recalled_bytes: int
+    """What is kept of it in memory at the end of an epoch, beside what the steps here met; 0 where it learns"""
     warming: tuple[Step, ...]
     steps: tuple[Step, ...]
     evaluation: float
@@ -113,7 +113,6 @@ class LessonProbe:
                 self.tell(f"{name}: step {number} of {len(places)}")
                 measured.append(_step(training, place, journal))
             self.tell(f"{name}: evaluating and saving")
-            meet_shapes(training, _lengths(training))
             judged = training.evaluate(self.evaluate)
             journal.note(judged)
             begin = time.perf_counter()
@@ -133,6 +132,7 @@ class LessonProbe:
             groups=training.progress.groups,
             tokens=training.data.tokens(range(len(training.data.encodings))),
             recalling=training.recall.seconds_for_all() if training.recall else 0.0,
+            recalled_bytes=training.recall.bytes_to_come if training.recall else 0,
             warming=tuple(measured[:WARMING]),
             steps=tuple(measured[WARMING:]) or tuple(measured),
             evaluation=judged.seconds,
@@ -180,22 +180,29 @@ def _heaviest(training: Training) -> list[Place]:
     """The groups with the largest batch, by tokens and by pairs of tokens that see each other."""
     lengths = np.array([len(encoding) for encoding in training.data.encodings])
     found: dict[int, tuple[int, Place]] = {}
-    for epoch in range(_epochs(training)):
-        for number, group in enumerate(epoch_groups(training.data, training.settings, epoch)):
-            for batch in group:
-                own = lengths[list(batch)]
-                for power in (1, 2):
-                    weight = int((own**power).sum())
-                    if weight > found.get(power, (0, (0, 0)))[0]:
-                        found[power] = weight, (epoch, number)
+    for place, group in _groups(training):
+        for batch in group:
+            own = lengths[list(batch)]
+            for power in (1, 2):
+                weight = int((own**power).sum())
+                if weight > found.get(power, (0, place))[0]:
+                    found[power] = weight, place
     return sorted({place for _, place in found.values()})
 
 
-def _epochs(training: Training) -> int:
-    """Epochs to look through: all that the run begins, up to `EPOCHS`."""
+def _groups(training: Training) -> Iterator[tuple[Place, list[tuple[int, ...]]]]:
+    """The groups of the run in their order, those of `EPOCHS` epochs at most."""
     length, groups = training.length, training.progress.groups
-    wanted = {"epochs": length.amount, "steps": length.amount / groups, "seconds": float(EPOCHS)}[length.unit]
-    return min(max(math.ceil(wanted), 1), EPOCHS)
+    wanted = {"epochs": length.amount * groups, "steps": length.amount, "seconds": math.inf}[length.unit]
+    every = ((epoch, number, group) for epoch in range(EPOCHS) for number, group in _numbered(training, epoch))
+    for count, (epoch, number, group) in enumerate(every):
+        if count >= wanted:
+            return
+        yield (epoch, number), group
+
+
+def _numbered(training: Training, epoch: int) -> Iterator[tuple[int, list[tuple[int, ...]]]]:
+    return enumerate(epoch_groups(training.data, training.settings, epoch))
 
 
 def _step(training: Training, place: Place, journal: _Notes) -> Step:
@@ -216,14 +223,6 @@ def _step(training: Training, place: Place, journal: _Notes) -> Step:
         training.halve()
     journal.note(stepped)
     return Step(tokens=stepped.tokens, seconds=taken - recalled, busy=busy * (1 - recalled / taken))
-
-
-def _lengths(training: Training) -> Iterator[tuple[int, ...]]:
-    """The lengths of the windows of each batch in the order of the run, with what rounds its tokens up."""
-    for epoch in range(_epochs(training)):
-        for group in epoch_groups(training.data, training.settings, epoch):
-            for batch in training.batches(group):
-                yield tuple(batch.lengths)
 
 
 def _stopped(training: Training) -> Stopped:

@@ -70,8 +70,8 @@ def probe(
             process.kill()
             process.wait()
             for pipe in (process.stdin, process.stdout, noise):
-                if pipe is not None:
-                    pipe.close()
+                with suppress(BrokenPipeError):
+                    pipe.close()  # type: ignore[union-attr]  # both are pipes
         if "probed" in said:
             return Probe(Probed.from_record(said["probed"]), said["began"] - begin, leaving)
         raise _failure(said, code, (Path(scratch) / "stderr").read_text(encoding="utf-8", errors="replace"))

@@ -18,14 +18,20 @@ Assignments = Mapping[str, str]
 """Keys with their values as TOML"""
 
 
-def remedies(settings: TrainSettings, *, method: str, precision: str) -> Iterator[Assignments]:
-    """The remedies that a run with these settings, method and (resolved) precision has left, each on its own."""
+def remedies(
+    settings: TrainSettings, *, method: str, precision: str, silver: int | None = None
+) -> Iterator[Assignments]:
+    """The remedies that a run with these settings, method and (resolved) precision has left, each on its own.
+
+    `silver` is the batch size of silver pairs where they have one of their own: they share what is accumulated.
+    """
     sizes = dict.fromkeys(_part(settings, parts) for parts in PARTS)
     for size in sizes:
         if size < _size(settings):
             name = "batch_tokens" if settings.windows is None else "batch_size"
-            accumulate = settings.accumulate * (_size(settings) // size)
-            yield {f"train.{name}": str(size), "train.accumulate": str(accumulate)}
+            times = _size(settings) // size
+            pairs = {"silver.batch_size": str(max(1, silver // times))} if silver else {}
+            yield {f"train.{name}": str(size), "train.accumulate": str(settings.accumulate * times)} | pairs
     if not settings.gradient_checkpointing:
         yield {"train.gradient_checkpointing": "true"}
     if precision == "fp32":

@@ -28,8 +28,8 @@ class Recall:
         self.data = data
         self.device = device
         lengths = [len(encoding) for encoding in data.encodings]
-        wide = next(model.backbone.parameters()).element_size() * model.backbone.width
-        room, blocks = MOST_BYTES // wide, []
+        self._wide = next(model.backbone.parameters()).element_size() * model.backbone.width
+        room, blocks = MOST_BYTES // self._wide, []
         for block in batches_by_length(lengths, BLOCK_TOKENS):
             room -= sum(lengths[index] for index in block)
             if room < 0:
@@ -54,6 +54,12 @@ class Recall:
         """What all that is kept costs, by what was spent so far."""
         tokens = self.data.tokens(list(self._known))
         return self.seconds / tokens * self.data.tokens(list(self._block_of)) if tokens else 0.0
+
+    @property
+    def bytes_to_come(self) -> int:
+        """What all that is kept will take beside what is known already."""
+        missing = [index for index in self._block_of if index not in self._known]
+        return self.data.tokens(missing) * self._wide
 
     def _computed(self, indices: Sequence[int]) -> dict[int, Tensor]:
         """[L, D] of each window."""

@@ -17,6 +17,7 @@ def lesson(steps: list[tuple[int, float]], *, groups: int = 100, tokens: int = 4
         groups=groups,
         tokens=tokens,
         recalling=0.0,
+        recalled_bytes=0,
         warming=(),
         steps=measured,
         evaluation=1.0,

@@ -36,3 +36,9 @@ def test_a_batch_of_tokens_is_cut_as_tokens() -> None:
     settings = TrainSettings(batch_tokens=4096)
     first = next(iter(remedies(settings, method="lora", precision="bf16")))
     assert typed(first) == ("train.batch_tokens=2048", "train.accumulate=2")
+
+
+def test_silver_pairs_share_what_is_accumulated() -> None:
+    first, second, *_ = remedies(TrainSettings(batch_size=32), method="full", precision="fp32", silver=64)
+    assert first == {"train.batch_size": "16", "train.accumulate": "2", "silver.batch_size": "32"}
+    assert second == {"train.batch_size": "4", "train.accumulate": "8", "silver.batch_size": "8"}
