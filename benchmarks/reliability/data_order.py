@@ -52,7 +52,10 @@ def _seen(run: TinyRun, place: Path, *, stop: int | None) -> Batches:
 
     model.register_forward_pre_hook(note)
     steps: list[int] = []
-    wish = lambda: "SIGTERM" if stop and steps and steps[-1] == stop else None  # noqa: E731
+
+    def wish() -> str | None:
+        return "SIGTERM" if stop and steps and steps[-1] == stop else None
+
     for event in run.events(model, place, should_stop=wish, length=f"{EPOCHS} epochs"):
         steps += [event.step] if isinstance(event, Stepped) else []
     return seen

@@ -52,7 +52,7 @@ def measured(figure: Figure, count: int) -> dict[str, object]:
         "promise": figure.promise,
         "value": found.value,
         "met": found.met,
-        "faults": list(found.faults),
+        "faults": [_in_short(fault) for fault in found.faults],
         "count": count,
         "seconds": round(time.perf_counter() - begun, 1),
         "date": time.strftime("%Y-%m-%d"),
@@ -61,6 +61,12 @@ def measured(figure: Figure, count: int) -> dict[str, object]:
         "commit": commit(),
         "script": figure.script,
     }
+
+
+def _in_short(fault: str) -> str:
+    """How a fault begins and what it ends with: what lies between in a traceback are places of one machine."""
+    lines = fault.strip().splitlines() or [""]
+    return lines[0] if len(lines) == 1 else f"{lines[0]} ... {lines[-1]}"
 
 
 def commit() -> str:

@@ -10,6 +10,7 @@ import random
 import resource
 import signal
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from reliability.commands import Command, difference_of_runs
@@ -32,10 +33,10 @@ def measure(folder: Path, count: int) -> Finding:
         size = (newest(folder / "-".join(kind) / "checkpoints").folder / "tensors.safetensors").stat().st_size
         if trial % 2:
             bytes_left = draw.randrange(size)
-            full = lambda left=bytes_left: leave(left)  # noqa: E731
+            full = partial(leave, bytes_left)
         else:
             bytes_left = draw.randrange(size // 2, size)
-            full = lambda limit=bytes_left: limit_files(limit)  # noqa: E731
+            full = partial(limit_files, bytes_left)
         fault = _fault(run, place, full, after=draw.randrange(2, STEPS - 4))
         if not fault:
             done(lambda run=run, place=place: run.finish(place), folder / "output")

@@ -49,7 +49,7 @@ def hosted():
 
 def sdpa():
     """torch's scaled_dot_product_attention at every length."""
-    attention.CROSSOVER = attention.CROSSOVER_PLAIN_FP32 = 0
+    attention.CROSSOVER = 0
 
 
 def bf16_attention():

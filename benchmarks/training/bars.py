@@ -1,8 +1,7 @@
 """The table of bars: what was set out to reach, what the newest full run reached, and whether that is enough.
 
 Only rows of full size count (1,000 rows, 3 epochs). Both sides of a ratio stem from one interleaved run, and the newest
-run that has both decides. Rows of before `speed.py`, in `ner_speed.jsonl`, are read too; they were scored after our
-decoding to legal tags, carry no probe of the machine, and so fill no share of the limit.
+run that has both decides.
 """
 
 import statistics
@@ -11,7 +10,6 @@ from pathlib import Path
 
 from benchmarks import rounds
 
-OLD = Path(__file__).with_name("ner_speed.jsonl")
 STARTUP = Path(__file__).with_name("startup.jsonl")
 ROWS, EPOCHS = 1000, 3
 BUSY = 0.15
@@ -55,7 +53,7 @@ BARS = (
 
 def table(log):
     """Markdown, one line a bar."""
-    rows = [*(_of_before(row) for row in rounds.read(OLD)), *rounds.read(log), *rounds.read(STARTUP)]
+    rows = [*rounds.read(log), *rounds.read(STARTUP)]
     head = ["measured", "median [range]", "bar", "met", "score, peer's", "rounds", "threads", "others", "commit"]
     lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
     for bar in BARS:
@@ -109,14 +107,3 @@ def _newest(rows, bar):
         & {row["seed"] for row in run if bar.peer is None or row["variant"] == bar.peer}
     ]
     return whole[-1] if whole else []
-
-
-def _of_before(row):
-    """A row of `ner_speed.jsonl` under the names of today."""
-    return row | {
-        "run": f"{row['commit']}, {row['threads']} threads",
-        "task": "ner",
-        "rows": row["sentences"],
-        "epochs": len(row["epoch_seconds"]),
-        "score": row["f1"],
-    }

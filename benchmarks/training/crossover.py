@@ -3,10 +3,11 @@
     export OMP_NUM_THREADS=2
     python -m benchmarks.training.crossover
 
-Windows of one length, about 2,048 tokens in all, heads of the starter; forward and backward, the best of some twenty
-interleaved passes. `ours in fp32` is our core on bf16 rows that multiplies in fp32. The constants in
-`tunesmith/models/attention.py` (CROSSOVER, CROSSOVER_PLAIN_FP32, LOWEST_BF16) are read off this table: a length is
-printed with the way that the product takes, and with the fastest one. Rows go to `crossover.jsonl` beside this file.
+Windows of one length, about 2,048 tokens in all, heads of the starter; the best of some twenty interleaved passes. With
+dropout a pass is forward and backward, as in training; without it is forward alone, as in answering, where ours
+multiplies in fp32 whatever the rows are. `in fp32` is our core on bf16 rows that multiplies in fp32. The constants at
+the head of `tunesmith/models/attention.py` are read off this table: a length is printed with the way that the product
+takes, and with the fastest one. Rows go to `crossover.jsonl` beside this file.
 """
 
 import argparse
@@ -20,37 +21,40 @@ from tunesmith.models import attention
 from tunesmith.models.ragged import plan
 
 LOG = Path(__file__).with_name("crossover.jsonl")
-LENGTHS = (8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
+LENGTHS = (8, 16, 24, 28, 32, 40, 48, 64, 96, 128, 192, 256, 384, 512)
 TOKENS, WIDTH, HEADS = 2048, 384, 12
 NEVER = 10**6
-WAYS = {
-    "ours": {"CROSSOVER": NEVER, "CROSSOVER_PLAIN_FP32": NEVER, "LOWEST_BF16": 0},
-    "ours in fp32": {"CROSSOVER": NEVER, "CROSSOVER_PLAIN_FP32": NEVER, "LOWEST_BF16": NEVER},
-    "sdpa": {"CROSSOVER": 0, "CROSSOVER_PLAIN_FP32": 0, "LOWEST_BF16": 0},
-}
+CONSTANTS = ("CROSSOVER", "CROSSOVER_ANSWERING", "CROSSOVER_ANSWERING_BF16", "LOWEST_BF16")
+WAYS = {"ours": (NEVER, NEVER, NEVER, 0), "ours in fp32": (NEVER, NEVER, NEVER, NEVER), "sdpa": (0, 0, 0, 0)}
 CASES = [(torch.float32, 0.0), (torch.float32, 0.1), (torch.bfloat16, 0.0), (torch.bfloat16, 0.1)]
 
 
 def measured(length, dtype, dropout, passes):
-    """Milliseconds of a forward and a backward pass by way, and by the constants as they are."""
+    """Milliseconds of a pass by way, and by the constants as they are."""
     windows = max(1, TOKENS // length)
     layout = plan((length,) * windows, torch.device("cpu"))
     rows = torch.randn(windows * length, 3 * WIDTH).to(dtype).requires_grad_()
     gradient = torch.randn(windows * length, WIDTH).to(dtype)
-    own = {name: getattr(attention, name) for name in WAYS["ours"]}
-    ways = {name: way for name, way in WAYS.items() if name != "ours in fp32" or dtype == torch.bfloat16}
+    own = tuple(getattr(attention, name) for name in CONSTANTS)
+    ways = {name: way for name, way in WAYS.items() if name != "ours in fp32" or (dtype == torch.bfloat16 and dropout)}
     best = dict.fromkeys([*ways, "product"], float("inf"))
     for _ in range(passes):
         for name in best:
-            for constant, value in ways.get(name, own).items():
-                setattr(attention, constant, value)
+            _set(ways.get(name, own))
             begin = time.perf_counter()
-            attention.attend(rows, layout, heads=HEADS, dropout=dropout).backward(gradient)
+            with torch.set_grad_enabled(dropout > 0):
+                mixed = attention.attend(rows, layout, heads=HEADS, dropout=dropout)
+            if dropout:
+                mixed.backward(gradient)
             best[name] = min(best[name], 1000 * (time.perf_counter() - begin))
             rows.grad = None
-    for constant, value in own.items():
-        setattr(attention, constant, value)
+    _set(own)
     return {name: round(value, 3) for name, value in best.items()}
+
+
+def _set(values):
+    for name, value in zip(CONSTANTS, values, strict=True):
+        setattr(attention, name, value)
 
 
 def main():

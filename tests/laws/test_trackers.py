@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -100,12 +100,6 @@ def foreign(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         del sys.modules[name]
 
 
-def needed(kind: str) -> None:
-    for name in TRACKERS.component(kind).needs:
-        if importlib.util.find_spec(name) is None:
-            pytest.skip(f'{name} is not installed: pip install "tunesmith[track]"')
-
-
 def written(folder: Path, backbone: Path) -> dict[str, Any]:
     """The configuration of a run of seconds, with its rows in `folder`."""
     rows = [json.dumps({"text": text, "label": label}) for text, label in TEXTS]
@@ -161,9 +155,9 @@ def warnings(events: list[RunEvent]) -> list[str]:
 
 @each_kind
 def test_a_run_with_it_equals_the_run_without_it(
-    kind: str, tmp_path: Path, table: dict[str, Any], straight: Any
+    kind: str, tmp_path: Path, table: dict[str, Any], straight: Any, need: Callable[[str], None]
 ) -> None:
-    needed(kind)
+    need(kind)
     events = made(tmp_path / "with", table | {"trackers": [kind]})
     assert isinstance(events[-1], Finished) and not warnings(events)
     assert result(tmp_path / "with") == straight
@@ -172,9 +166,9 @@ def test_a_run_with_it_equals_the_run_without_it(
 
 @each_kind
 def test_a_stopped_run_goes_on_as_the_same_tracked_run(
-    kind: str, tmp_path: Path, table: dict[str, Any], straight: Any
+    kind: str, tmp_path: Path, table: dict[str, Any], straight: Any, need: Callable[[str], None]
 ) -> None:
-    needed(kind)
+    need(kind)
     table |= {"trackers": [{"kind": kind}]}
     stopped = made(tmp_path / "run", table, stop_after=3)
     assert isinstance(stopped[-1], Interrupted) and not warnings(stopped)

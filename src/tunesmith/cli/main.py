@@ -23,8 +23,8 @@ SPINS = "1000"
 """How often a thread that waits looks again before it sleeps. Many times, and a neighbour on the machine slows a run
 severalfold; not at all (OMP_WAIT_POLICY=PASSIVE), and a machine of one's own loses about a quarter."""
 KERNELS = "128"
-"""How many kernels oneDNN keeps. It builds one for every shape it meets, up to a megabyte each in bf16: with its own
-limit of 1,024 a run in bf16 grows by some 200 MB, and is no faster."""
+"""How many kernels oneDNN keeps. It builds one for every shape it meets, and batches of texts bring ever new ones: with
+its own limit of 1,024 a run in bf16 would go on growing long after its first epoch."""
 
 EPILOG = "A first run: tunesmith init data.jsonl, then tunesmith train data.toml. Every verb has --help and --json."
 

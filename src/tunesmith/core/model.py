@@ -41,7 +41,7 @@ class Backbone(nn.Module):
 
     @abstractmethod
     def attention_on(self, device: torch.device, dtype: torch.dtype) -> str:
-        """How attention will run there, in a few words: a run tells it before its first step."""
+        """How attention will run there in training, in a few words: a run tells it before its first step."""
 
 
 class Model(nn.Module):

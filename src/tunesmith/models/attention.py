@@ -2,7 +2,8 @@
 
     softmax(q k^T / sqrt(d)) v   inside each window
 
-On a GPU one kernel takes the whole ragged batch (variable_length.py). On a processor windows are padded in chunks.
+On a GPU one kernel takes the whole ragged batch (variable_length.py), except where it cannot be trusted with dropout;
+there, and on a processor, windows are padded in chunks.
 Short chunks run as plain batched matrix products with a hand-written backward: at 10 to 60 tokens that beats torch's
 CPU flash kernel several times, whose backward is its weakness there. Its memory grows with L^2, so above a crossover
 length torch's scaled_dot_product_attention takes over.
@@ -20,21 +21,24 @@ from torch import Tensor
 
 from tunesmith.models.dropout import byte_threshold, draw_mask
 from tunesmith.models.ragged import Chunk, Plan, plan, to_chunks, to_rows
-from tunesmith.models.variable_length import Borders, attend_ragged, borders, kernel_for
+from tunesmith.models.variable_length import Borders, attend_ragged, borders, drops, kernel_for
 
 Layout = Plan | Borders
 """What attention has to know about a batch: how it is cut into chunks, or on a GPU only where its windows end."""
 GPUS = frozenset(("cuda",))
 """Kinds of device that have the kernels of variable_length.py; torch calls AMD's "cuda" too."""
+# Tokens of a chunk on a processor, each read off the table that benchmarks/training/crossover.py prints.
 CROSSOVER = 512
-"""Tokens above which scaled_dot_product_attention takes over on a CPU: with dropout its only kernel there is slower
-than ours at every length measured (64 to 512), and so is its bf16 backward; beyond, memory decides."""
-LOWEST_BF16 = 32
-"""Tokens of a chunk up to which a CPU multiplies in fp32 although the model computes in bf16: so small products cost
-more to set up in bf16 than they save. Beyond it, where nothing is learnt, torch's kernel takes over: it is a quarter
-slower than our bf16 products, but those keep a megabyte for every shape they meet, and a stream meets thousands."""
-CROSSOVER_PLAIN_FP32 = 96
-"""The same in fp32 without dropout, where torch's flash kernel is good: even at 64 tokens, 1.3 times ours at 256."""
+"""Above it scaled_dot_product_attention takes over while something learns: with dropout it is slower than ours at every
+length measured, and in bf16 its backward is; beyond, memory decides."""
+CROSSOVER_ANSWERING = 28
+"""The same where nothing learns: torch's kernel is good without a backward pass."""
+CROSSOVER_ANSWERING_BF16 = 48
+"""The same in bf16, where ours multiplies in fp32 up to it: products in bf16 keep a kernel for every shape they meet,
+and a stream meets thousands."""
+LOWEST_BF16 = 31
+"""Up to it our core multiplies in fp32 although the model learns in bf16: so small products cost more to set up in bf16
+than they save."""
 
 
 class _Short(torch.autograd.Function):
@@ -75,15 +79,21 @@ def layout(lengths: Sequence[int], device: torch.device) -> Layout:
     return borders(lengths, device) if device.type in GPUS else plan(lengths, device)
 
 
-def core_on(device: torch.device, dtype: torch.dtype, size: int) -> str:
+def core_on(device: torch.device, dtype: torch.dtype, size: int, *, dropout: float) -> str:
     """What `attend` runs there for heads of `size` d, in a few words."""
-    return f"{kernel_for(dtype, size)} kernel, no padding" if device.type in GPUS else "padded in chunks"
+    if device.type not in GPUS:
+        return "padded in chunks"
+    if dropout and not drops(dtype, size):
+        return "padded in chunks, since no ragged kernel drops weights here"
+    return f"{kernel_for(dtype, size)} kernel, no padding"
 
 
 def attend(qkv: Tensor, layout: Layout, *, heads: int, dropout: float) -> Tensor:
     """[N, 3 D] (query, key and value side by side) to [N, D]. `dropout` applies to the attention weights."""
     if isinstance(layout, Borders):
-        return attend_ragged(qkv, layout, heads=heads, dropout=dropout)
+        if not dropout or drops(qkv.dtype, qkv.shape[1] // (3 * heads)):
+            return attend_ragged(qkv, layout, heads=heads, dropout=dropout)
+        layout = plan(layout.lengths, qkv.device)
     blocks = [
         _chunk(block.view(chunk.windows, chunk.longest, 3, heads, -1), chunk, dropout)
         for block, chunk in zip(to_chunks(qkv, layout), layout.chunks, strict=True)
@@ -97,13 +107,13 @@ def _chunk(qkv: Tensor, chunk: Chunk, dropout: float) -> Tensor:
     dtype = qkv.dtype
     qkv = qkv.permute(2, 0, 3, 1, 4)
     threshold = byte_threshold(dropout, qkv.device)
-    limit = _crossover(dtype, dropout)
-    if qkv.device.type == "cpu" and longest <= limit and (threshold or not dropout):
-        inner = torch.float32 if dtype == torch.bfloat16 and longest <= LOWEST_BF16 else dtype
+    learning = dropout > 0 or torch.is_grad_enabled()
+    if qkv.device.type == "cpu" and longest <= _crossover(dtype, learning=learning) and (threshold or not dropout):
+        inner = _inner(dtype, longest, learning=learning)
         bias = None if chunk.real is None else _bias(chunk.real, heads, inner)
         flat = _laid_out(qkv, inner).view(3, windows * heads, longest, size)
         mixed: Tensor
-        if threshold or torch.is_grad_enabled():
+        if learning:
             mixed = _Short.apply(flat, bias, threshold)  # type: ignore[no-untyped-call]  # torch leaves it untyped
         else:  # a short request feels what an autograd function costs
             mixed = torch.bmm(_weights(flat[0], flat[1], bias), flat[2])
@@ -114,13 +124,17 @@ def _chunk(qkv: Tensor, chunk: Chunk, dropout: float) -> Tensor:
     return _laid_out(mixed.transpose(1, 2), dtype).view(windows * longest, heads * size)
 
 
-def _crossover(dtype: torch.dtype, dropout: float) -> int:
+def _crossover(dtype: torch.dtype, *, learning: bool) -> int:
     """Tokens of a chunk above which torch's own kernel is taken on a CPU."""
-    if dtype == torch.float32 and not dropout:
-        return CROSSOVER_PLAIN_FP32
-    if dtype == torch.bfloat16 and not torch.is_grad_enabled():
-        return LOWEST_BF16
-    return CROSSOVER
+    if learning:
+        return CROSSOVER
+    return CROSSOVER_ANSWERING_BF16 if dtype == torch.bfloat16 else CROSSOVER_ANSWERING
+
+
+def _inner(dtype: torch.dtype, longest: int, *, learning: bool) -> torch.dtype:
+    """What our core multiplies in."""
+    small = longest <= LOWEST_BF16 or not learning
+    return torch.float32 if dtype == torch.bfloat16 and small else dtype
 
 
 def _weights(query: Tensor, key: Tensor, bias: Tensor | None) -> Tensor:

@@ -152,7 +152,9 @@ class Encoder(Backbone):
 
     def attention_on(self, device: torch.device, dtype: torch.dtype) -> str:
         """The kernel on a GPU; elsewhere only that it pads."""
-        return core_on(device, dtype, self.shape.width // self.shape.heads)
+        learns = any(parameter.requires_grad for parameter in self.parameters())
+        dropout = self.shape.attention_dropout if learns else 0.0  # a backbone that does not learn runs without
+        return core_on(device, dtype, self.shape.width // self.shape.heads, dropout=dropout)
 
     def _begin(self, module: nn.Module) -> None:
         if isinstance(module, nn.Linear | nn.Embedding):

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 MAX_CHUNKS = 4
-_OVERHEAD = 2000
-"""What one more chunk costs, in elements of a padded score table."""
+_OVERHEAD, _OVERHEAD_ON_GPU = 2000, 1_000_000
+"""What one more chunk costs, in elements of a padded score table; a GPU waits for calls and not for arithmetic."""
 _ROW = 64
 """What one padded row costs in gathering and copying, in the same unit."""
 _MAX_BORDERS = 32
@@ -71,7 +71,7 @@ def _plan(lengths: tuple[int, ...], device: torch.device) -> Plan:
     chunks, gathers = [], []
     place = np.empty(int(size.sum()), np.int64)
     base = 0
-    for group in cut(size[order]):
+    for group in cut(size[order], overhead=_OVERHEAD if device.type == "cpu" else _OVERHEAD_ON_GPU):
         members = order[group]
         longest = int(size[members[0]])
         column = np.arange(longest)
@@ -87,10 +87,10 @@ def _plan(lengths: tuple[int, ...], device: torch.device) -> Plan:
     return Plan(tuple(chunks), gather, torch.from_numpy(place).to(device), straight)
 
 
-def cut(descending: NDArray[np.int64]) -> list[slice]:
+def cut(descending: NDArray[np.int64], *, overhead: int = _OVERHEAD) -> list[slice]:
     """At most `MAX_CHUNKS` neighbouring groups that cost least: sum of b * L * (L + _ROW), scores and copies.
 
-    A group costs `_OVERHEAD` besides, which stands for the calls that every chunk makes. The best borders are found by
+    A group costs `overhead` besides, which stands for the calls that every chunk makes. The best borders are found by
     dynamic programming over the places where the length changes.
     """
     borders = [0, *(np.flatnonzero(np.diff(descending)) + 1).tolist(), len(descending)]
@@ -99,7 +99,7 @@ def cut(descending: NDArray[np.int64]) -> list[slice]:
     edges = np.asarray(borders)
     longest = descending[np.minimum(edges, len(descending) - 1)][:, None]
     area = (edges[None, :] - edges[:, None]) * longest * (longest + _ROW)
-    cost = np.where(edges[None, :] > edges[:, None], area + _OVERHEAD, np.iinfo(np.int64).max // 8)
+    cost = np.where(edges[None, :] > edges[:, None], area + overhead, np.iinfo(np.int64).max // 8)
     best, came = cost[0], []
     for _ in range(min(MAX_CHUNKS, len(borders) - 1) - 1):
         through = best[:, None] + cost

@@ -5,6 +5,9 @@
 The calls are the two kernels that torch's own `varlen_attn` and nested tensors stand on. We make them ourselves:
 `varlen_attn` has no dropout and no fp32, and a nested tensor costs more time in Python than a short batch on a GPU.
 Naming the kernel also means that torch raises where it cannot run, instead of taking a slower way in silence.
+
+The memory-efficient kernel is never asked for dropout: over ragged batches it drops other weights in its backward than
+in its forward (seen with torch 2.11: masks that agree by chance alone, and runs that unlearn what they had learnt).
 Sources: Dao 2023, FlashAttention-2; Rabe and Staats 2021, Self-attention Does Not Need O(n^2) Memory.
 
 Shapes: B windows, N rows, H heads, d = D / H.
@@ -31,9 +34,15 @@ _ALIGNMENT = 8
 class Borders:
     """Where windows begin and end."""
 
+    lengths: tuple[int, ...]
+    """[B]"""
     offsets: Tensor
     """[B + 1] int32 on the device, from 0 to N"""
-    longest: int
+
+    @property
+    def longest(self) -> int:
+        """Rows of the longest window."""
+        return max(self.lengths)
 
 
 def borders(lengths: Sequence[int], device: torch.device) -> Borders:
@@ -45,7 +54,7 @@ def borders(lengths: Sequence[int], device: torch.device) -> Borders:
 @torch.inference_mode(False)
 def _borders(lengths: tuple[int, ...], device: torch.device) -> Borders:
     offsets = torch.from_numpy(np.cumsum((0, *lengths), dtype=np.int32))
-    return Borders(offsets.to(device, non_blocking=device.type == "cuda"), max(lengths))
+    return Borders(lengths, offsets.to(device, non_blocking=device.type == "cuda"))
 
 
 def kernel_for(dtype: torch.dtype, size: int) -> Kernel:
@@ -54,19 +63,29 @@ def kernel_for(dtype: torch.dtype, size: int) -> Kernel:
     return "flash" if half and size <= LARGEST_FLASH else "efficient"
 
 
+def drops(dtype: torch.dtype, size: int) -> bool:
+    """Whether the kernel for heads of `size` d can be trusted with dropout."""
+    return kernel_for(dtype, size) == "flash"
+
+
 def attend_ragged(qkv: Tensor, borders: Borders, *, heads: int, dropout: float) -> Tensor:
     """[N, 3 D] (query, key and value side by side) to [N, D]. `dropout` applies to the attention weights.
 
     Raises:
         RuntimeError: this GPU, or this build of torch, has no such kernel for the type of `qkv`.
+        ValueError: dropout is asked of the kernel that cannot be trusted with it.
     """
     split = qkv.view(len(qkv), 3, heads, -1)
     size = split.shape[-1]
     if gap := -size % _ALIGNMENT:
         split = F.pad(split, (0, gap))  # zeros change no product, and their own outputs are cut off below
     query, key, value = split.unbind(1)
-    call = _flash if kernel_for(qkv.dtype, size) == "flash" else _efficient
-    mixed = call(query, key, value, borders, dropout, size**-0.5)
+    if kernel_for(qkv.dtype, size) == "flash":
+        mixed = _flash(query, key, value, borders, dropout, size**-0.5)
+    elif dropout:
+        raise ValueError("torch's memory-efficient attention drops other weights backward than forward")
+    else:
+        mixed = _efficient(query, key, value, borders, size**-0.5)
     return mixed[..., :size].reshape(len(qkv), heads * size)
 
 
@@ -80,7 +99,7 @@ def _flash(query: Tensor, key: Tensor, value: Tensor, borders: Borders, dropout:
     return mixed
 
 
-def _efficient(query: Tensor, key: Tensor, value: Tensor, borders: Borders, dropout: float, scale: float) -> Tensor:
+def _efficient(query: Tensor, key: Tensor, value: Tensor, borders: Borders, scale: float) -> Tensor:
     """Each [N, H, d]."""
     offsets, longest = borders.offsets, borders.longest
     mixed: Tensor = torch.ops.aten._efficient_attention_forward(
@@ -92,7 +111,7 @@ def _efficient(query: Tensor, key: Tensor, value: Tensor, borders: Borders, drop
         offsets,
         longest,
         longest,
-        dropout,
+        0.0,  # no dropout
         0,  # no mask beyond the borders
         torch.is_grad_enabled(),  # whether to keep what the backward needs
         scale=scale,

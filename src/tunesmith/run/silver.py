@@ -54,6 +54,8 @@ def silver_pairs(ready: Prepared, count: int) -> Silver:
     Raises:
         DataError: the backbone's similarity does not follow the training scores.
     """
+    from scipy.stats import spearmanr  # not at the top: half a second, and few runs have silver pairs
+
     task = ready.task
     assert isinstance(task, PairMatching) and task.score_range is not None
     given = [example for example in ready.data.train if example.gold is not None]
@@ -61,8 +63,6 @@ def silver_pairs(ready: Prepared, count: int) -> Silver:
     texts = sorted({text for example in rows for text in (example.text, example.pair or "")})
     number = {text: index for index, text in enumerate(texts)}
     vectors = sentence_vectors(ready.backbone, _windows(ready, texts))
-    from scipy.stats import spearmanr  # not at the top: half a second, and few runs have silver pairs
-
     first, second = np.array([(number[example.text], number[example.pair or ""]) for example in rows]).T
     alike = np.einsum("nd,nd->n", vectors[first], vectors[second])
     gold = np.array([score_of(example) for example in rows])

@@ -1,7 +1,8 @@
 """Hidden states of a backbone that does not learn: the same in every epoch, so they are computed once.
 
 Windows are computed in blocks of their neighbours by length, a block at the first need of one of its windows. Which
-windows stand together is a function of the data alone: a run that was stopped and goes on sees the same bits.
+windows stand together is a function of the data alone: a run that was stopped and goes on sees the same bits. Where
+memory once ran out nothing is kept, now or when the run goes on.
 """
 
 import time

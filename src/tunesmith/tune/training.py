@@ -177,7 +177,7 @@ class Training:
         return [self._batch(indices) for indices in pieces]
 
     def _batch(self, indices: Sequence[int]) -> Batch:
-        if self.recall is None:
+        if self.recall is None or self.progress.pieces > 1:
             return self.data.batch(indices, multiple=self._multiple).to(self.device)
         return replace(self.data.batch(indices).to(self.device), hidden=self.recall.hidden(indices))
 
@@ -223,6 +223,7 @@ class Training:
         """
         batches = self._groups[self.progress.group]
         self.progress.pieces = doubled(batches, self.progress.pieces)
+        self.recall = None
         self.optimizer.discard()
         if self.device.type == "cuda":
             torch.cuda.empty_cache()

@@ -86,7 +86,7 @@ def test_hidden_states_and_gradients_equal_transformers(
     kind: str, crossover: int, tmp_path: Path, random_batch: Callable[..., Batch], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(attention, "CROSSOVER", crossover)
-    monkeypatch.setattr(attention, "CROSSOVER_PLAIN_FP32", crossover)
+    monkeypatch.setattr(attention, "CROSSOVER_ANSWERING", crossover)
     model = saved(kind, tmp_path)
     backbone = load_backbone(locate(str(tmp_path)))
     assert isinstance(backbone, Encoder)

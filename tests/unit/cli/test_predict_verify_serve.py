@@ -87,7 +87,8 @@ def test_skipped_rows_add_up(tiny_bundles, tmp_path):
         CliRunner().invoke(app, ["predict", str(tiny_bundles("label")), str(source)], catch_exceptions=False)
     out, bad = tmp_path / "out.jsonl", tmp_path / "bad.jsonl"
     result = run("predict", tiny_bundles("label"), source, "--out", out, "--skip-bad", bad, "--json")
-    assert json.loads(result.stdout) == {"out": str(out), "read": 5, "answered": 2, "blank": 1, "rejected": 2}
+    counts = {"read": 5, "answered": 2, "blank": 1, "rejected": 2}
+    assert json.loads(result.stdout) == {"out": str(out), "precision": "fp32", **counts}
     assert [json.loads(line)["place"]["line"] for line in bad.read_text().splitlines()] == [2, 4]
     assert len(out.read_text().splitlines()) == 3
 

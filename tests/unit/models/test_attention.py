@@ -28,7 +28,7 @@ def test_values_and_gradients_equal_the_formula(
     crossover: int, lengths: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(attention, "CROSSOVER", crossover)
-    monkeypatch.setattr(attention, "CROSSOVER_PLAIN_FP32", crossover)
+    monkeypatch.setattr(attention, "CROSSOVER_ANSWERING", crossover)
     torch.manual_seed(0)
     ours = torch.randn(sum(lengths), 24, dtype=torch.float64, requires_grad=True)
     reference = ours.detach().clone().requires_grad_()

@@ -2,6 +2,7 @@
 in for them: what is tested there is what we hand over and what we make of the answer, gradients included."""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -125,7 +126,7 @@ def test_dropout_reaches_the_weights_and_keeps_their_mean(formula: Formula) -> N
     lengths = (8,) * 400
     torch.manual_seed(0)
     qkv = torch.randn(8, 3 * 16).repeat(400, 1)
-    mixed = attend_ragged(qkv, borders(lengths, CPU), heads=1, dropout=0.3).view(400, 8, 16)
+    mixed = attend_ragged(qkv.bfloat16(), borders(lengths, CPU), heads=1, dropout=0.3).float().view(400, 8, 16)
     expected = attend(qkv[:8], plan((8,), CPU), heads=1, dropout=0.0)
     assert float((mixed - expected).std(0).min()) > 0.01
     torch.testing.assert_close(mixed.mean(0), expected, atol=0.1, rtol=0.0)
@@ -154,8 +155,7 @@ def test_a_whole_encoder_gives_the_same_either_way(
         torch.testing.assert_close(parameter.grad, expected[name], atol=1e-4, rtol=1e-4, msg=name)
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-@pytest.mark.parametrize("dropout", [0.0, 0.1])
+@pytest.mark.parametrize(("dtype", "dropout"), [(torch.float32, 0.0), (torch.bfloat16, 0.0), (torch.bfloat16, 0.1)])
 def test_torchs_own_kernels_take_the_call(dtype: torch.dtype, dropout: float) -> None:
     """On the "meta" device torch checks the call and answers with the shape, without numbers."""
     qkv = torch.empty(31, 3 * 40, dtype=dtype, device=META, requires_grad=True)
@@ -171,6 +171,20 @@ def test_without_a_gpu_torch_has_no_kernel_and_says_so() -> None:
         attend_ragged(torch.randn(3, 3 * 16), borders((3,), CPU), heads=1, dropout=0.0)
 
 
+def test_the_memory_efficient_kernel_is_never_asked_for_dropout(
+    formula: Formula, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its masks differ between forward and backward, so that attention pads instead."""
+    monkeypatch.setattr(attention, "GPUS", {"cpu"})
+    qkv, windows = torch.randn(31, 3 * 32), borders((30, 1), CPU)
+    with pytest.raises(ValueError, match="memory-efficient"):
+        attend_ragged(qkv, windows, heads=2, dropout=0.1)
+    assert attend(qkv, windows, heads=2, dropout=0.1).shape == (31, 32) and formula.asked == []
+    attend(qkv, windows, heads=2, dropout=0.0)
+    attend(qkv.bfloat16(), windows, heads=2, dropout=0.1)
+    assert formula.asked == ["efficient", "flash"]
+
+
 def test_the_kernel_follows_from_type_and_size() -> None:
     assert kernel_for(torch.bfloat16, 64) == kernel_for(torch.float16, 32) == "flash"
     assert kernel_for(torch.float32, 64) == kernel_for(torch.bfloat16, 256) == "efficient"
@@ -183,10 +197,14 @@ def test_borders_made_while_judging_serve_training() -> None:
     assert not made.offsets.is_inference()
 
 
-@pytest.mark.parametrize(("dtype", "kernel"), [(torch.float32, "efficient"), (torch.bfloat16, "flash")])
-def test_a_run_can_tell_the_kernel_before_it_starts(tiny_backbone: Backbone, dtype: torch.dtype, kernel: str) -> None:
-    assert tiny_backbone.attention_on(torch.device("cuda"), dtype) == f"{kernel} kernel, no padding"
-    assert tiny_backbone.attention_on(CPU, dtype) == "padded in chunks"
+def test_a_run_can_tell_the_kernel_before_it_starts(tiny_bert_folder: Path) -> None:
+    backbone = load_backbone(locate(str(tiny_bert_folder)), dropout=0.1)
+    there, fp32, bf16 = torch.device("cuda"), torch.float32, torch.bfloat16
+    assert backbone.attention_on(there, bf16) == "flash kernel, no padding"
+    assert backbone.attention_on(there, fp32) == "padded in chunks, since no ragged kernel drops weights here"
+    assert backbone.attention_on(CPU, fp32) == backbone.attention_on(CPU, bf16) == "padded in chunks"
+    backbone.requires_grad_(False)
+    assert backbone.attention_on(there, fp32) == "efficient kernel, no padding", "nothing learns, nothing drops"
 
 
 KERNELS = [(torch.float32, "efficient", 1e-4), (torch.bfloat16, "flash", 2e-2)]
@@ -216,24 +234,28 @@ def test_a_gpu_equals_the_processor(
 
 
 @pytest.mark.gpu
-@pytest.mark.parametrize(("dtype", "near"), [(torch.float32, 1e-3), (torch.bfloat16, 5e-2)])
-def test_dropout_on_a_gpu_keeps_the_mean_and_drops_the_same_again_in_the_backward(
-    dtype: torch.dtype, near: float
-) -> None:
-    lengths = (8,) * 2000
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("lengths", [(64,) * 30, (3, 17, 8, 30, 5, 64, 64, 40) * 6])
+def test_a_gpu_drops_the_same_weights_forward_and_backward(dtype: torch.dtype, lengths: tuple[int, ...]) -> None:
+    """Rows of the identity as values and as the gradient from above make both ways spell out the dropped weights."""
+    heads, size, rows = 2, 64, sum(lengths)
     torch.manual_seed(0)
-    one = torch.randn(8, 3 * 16)
-    qkv = one.repeat(2000, 1).to(dtype).cuda().requires_grad_()
-    mixed = attend(qkv, layout(lengths, qkv.device), heads=1, dropout=0.3)
-    expected = attend(one.to(dtype).float(), plan((8,), CPU), heads=1, dropout=0.0)
-    found = mixed.detach().float().cpu().view(2000, 8, 16)
-    assert float(found.std(0).min()) > 0.01
-    torch.testing.assert_close(found.mean(0), expected, atol=0.05, rtol=0.0)
-    mixed.backward(mixed.detach())
+    identity = torch.cat([torch.eye(length, size) for length in lengths])[:, None].expand(rows, heads, size)
+    parts = [torch.randn(rows, heads, size), torch.randn(rows, heads, size), identity]
+    qkv = torch.stack(parts, 1).reshape(rows, -1).to(dtype).cuda().requires_grad_()
+    mixed = attend(qkv, layout(lengths, qkv.device), heads=heads, dropout=0.3)
+    mixed.backward(identity.reshape(rows, -1).to(dtype).cuda())
     assert qkv.grad is not None
-    values, gradient = qkv.detach().double()[:, 32:], qkv.grad.double()[:, 32:]
-    expected_sum = float(mixed.detach().double().square().sum())  # the output is linear in the values
-    assert float((gradient * values).sum()) == pytest.approx(expected_sum, rel=near)
+    forward = mixed.detach().float().cpu().view(rows, heads, size).split(lengths)
+    backward = qkv.grad.float().cpu().view(rows, 3, heads, size)[:, 2].split(lengths)
+    kept: list[Tensor] = []
+    for length, there, back in zip(lengths, forward, backward, strict=True):
+        window = there[..., :length].transpose(0, 1)
+        torch.testing.assert_close(back[..., :length].permute(1, 2, 0), window, atol=1e-2, rtol=1e-2)
+        kept += [(window[head] != 0).flatten() for head in range(heads)]
+    assert float(torch.cat(kept).float().mean()) == pytest.approx(0.7, abs=0.01)
+    longest = torch.stack([mask for mask in kept if len(mask) == 64 * 64])
+    assert len(longest.unique(dim=0)) == len(longest), "every window and head draws weights of its own"
 
 
 @pytest.mark.gpu

@@ -1,5 +1,6 @@
 """A backbone that does not learn is asked once for each window, and what is remembered is what it says."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -7,7 +8,8 @@ import torch
 
 from tunesmith.core.rooms import REGULARIZERS
 from tunesmith.tune import recall, training
-from tunesmith.tune.events import Stepped
+from tunesmith.tune.checkpoint import Keeping, newest
+from tunesmith.tune.events import Halved, Stepped
 
 
 @pytest.fixture
@@ -94,3 +96,27 @@ def test_what_is_still_to_be_kept_is_told_in_bytes(bench: Any) -> None:
     assert 0 <= kept.bytes_to_come <= before - first.numel() * 4
     kept.hidden(windows)
     assert kept.bytes_to_come == 0
+
+
+def test_where_memory_ran_out_nothing_is_kept_now_or_on_going_on(
+    bench: Any, passes: Any, checkpoints: Path, equal_weights: Any
+) -> None:
+    def cramped(model: Any) -> Any:
+        def refuse(_: Any, arguments: tuple[Any, ...]) -> None:
+            if model.training and len(arguments[0].lengths) > 3:
+                raise RuntimeError("out of memory")
+
+        model.backbone.register_forward_pre_hook(refuse)
+        return model
+
+    whole, seen = passes(bench)
+    events = bench.trained(cramped(whole), scored=False)
+    assert [event.pieces for event in events if isinstance(event, Halved)] == [2]
+    assert sum(count for count in seen if count <= 3) == 2 * len(bench.data.encodings)
+    half = bench.events(cramped(bench.model(method="head_only")), keeping=Keeping(folder=checkpoints), scored=False)
+    while not (isinstance(event := next(half), Stepped) and event.step == 7):
+        pass
+    half.close()
+    again = bench.model(method="head_only")
+    bench.trained(again, keeping=Keeping(folder=checkpoints, resume=newest(checkpoints)), scored=False)
+    assert equal_weights(whole, again)

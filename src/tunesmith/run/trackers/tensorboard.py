@@ -43,7 +43,8 @@ class _Board(Tracking):
 
         lesson = "silver" if record.get("lesson") == "silver" else ""
         step = record.get("step")
-        if valid := last_valid_step(record):
+        valid = last_valid_step(record)
+        if valid is not None:
             self.write(lesson, [], step=valid + 1, session_log=SessionLog(status=SessionLog.START))
         if not isinstance(step, int):
             return

@@ -1,11 +1,10 @@
 """A tracker at work as in a run: in a process of its own, told facts, read back afterwards with its own library."""
 
-import importlib.util
 import os
 import socket
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -131,18 +130,6 @@ def _listen(trap: socket.socket, asked: list[str]) -> None:
             return
         with caller:
             asked.append(f"proxy {caller.recv(200)!r}")
-
-
-@pytest.fixture
-def need() -> Callable[[str], None]:
-    """Skip where the library of a kind is not installed."""
-
-    def needed(kind: str) -> None:
-        for name in TRACKERS.component(kind).needs:
-            if importlib.util.find_spec(name) is None:
-                pytest.skip(f'{name} is not installed: pip install "tunesmith[track]"')
-
-    return needed
 
 
 @pytest.fixture

@@ -45,6 +45,12 @@ def test_steps_after_the_saved_one_are_forgotten_on_going_on(told: Any) -> None:
     assert [step for step, _ in curve(told.folder / "tensorboard", "train/loss")] == list(range(1, 9))
 
 
+def test_a_run_that_was_killed_before_its_first_state_begins_its_curves_anew(told: Any) -> None:
+    assert told({"kind": "tensorboard"}, [told.started(0), *told.steps(1, 3)], ending=told.killed) is None
+    assert told({"kind": "tensorboard"}, [told.started(0), *told.steps(1, 2)], resumed=True) is None
+    assert [step for step, _ in curve(told.folder / "tensorboard", "train/loss")] == [1, 2]
+
+
 def test_steps_that_a_spike_undid_are_forgotten(told: Any) -> None:
     records = [told.started(0), *told.steps(1, 6), told.went_back(4), *told.steps(5, 7)]
     assert told({"kind": "tensorboard"}, records) is None
