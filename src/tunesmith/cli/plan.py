@@ -1,7 +1,7 @@
 """`tunesmith train --plan`: what a run will take, and what would make it fit, as tables or as one JSON object."""
 
 import shlex
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -23,10 +23,16 @@ FITS: Final = {
     "perhaps": (STATUS["warn"], "may not fit"),
     "no": (STATUS["fail"], "does not fit"),
 }
+COLOURS: Final = {"yes": "green", "perhaps": "yellow", "no": "red"}
 
 
-def plan(given: Mapping[str, Any], *, folder: Path, target: Path, memory: int | None, as_json: bool) -> None:
-    """Plan the run of a configuration's table and print the plan; leaves with 130 or 143 after a signal."""
+def plan(
+    given: Mapping[str, Any], *, folder: Path, target: Path, memory: int | None, command: Sequence[str], as_json: bool
+) -> None:
+    """Plan the run of a configuration's table and print the plan; leaves with 130 or 143 after a signal.
+
+    `command` is what starts the run itself: it is told again with what makes the run fit.
+    """
     from tunesmith.run.plan import planned
     from tunesmith.run.prober import CutShort
     from tunesmith.run.stopping import stop_wishes
@@ -42,7 +48,7 @@ def plan(given: Mapping[str, Any], *, folder: Path, target: Path, memory: int | 
         return
     if made.forecast:
         _show(made.forecast, made)
-    _show_fit(made)
+    _show_fit(made, command)
 
 
 def _show(made: "Forecast", whole: "Plan") -> None:
@@ -73,14 +79,15 @@ def _told(lesson: "LessonForecast") -> Iterator[str]:
     steps = f"{lesson.steps.value:,.0f} steps"
     if lesson.steps.low < lesson.steps.high:
         steps += f" ({lesson.steps.low:,.0f} to {lesson.steps.high:,.0f})"
-    yield f"{lesson.name}: {steps}, {lesson.epochs:.2g} epochs, {lesson.evaluations} evaluations, {lesson.saves} saves"
+    counts = (f"{lesson.epochs:.3g} epochs", f"{lesson.evaluations} evaluations", f"states saved: {lesson.saves}")
+    yield f"{lesson.name}: {', '.join((steps, *counts))}"
     if lesson.patience is not None:
         yield f"  at most: {lesson.patience} evaluations without a better score end it early"
     if lesson.pieces > 1:
         yield f"  [yellow]memory ran out[/]: batches go through in {lesson.pieces} pieces"
 
 
-def _show_fit(made: "Plan") -> None:
+def _show_fit(made: "Plan", command: Sequence[str]) -> None:
     limits = made.limits
     if limits.memory is not None:
         mark, words = FITS[made.fits]
@@ -94,20 +101,15 @@ def _show_fit(made: "Plan") -> None:
     for remedy in made.remedies:
         figures = remedy.forecast
         memory = _between(figures.memory, in_words) if figures else "more than there is"
-        seconds = _seconds(figures.seconds.value) if figures else "-"
-        rows.append((Text.from_markup(" ".join(FITS[remedy.fits])), memory, seconds, _typed(remedy.settings, "\n")))
-    out.print(table("What was tried, the cheapest loss first", ("", "memory", "time", "set"), rows))
-    best = made.remedies[-1]
-    if best.fits == "yes":
-        out.print(
-            f"[bold]Next[/]  tunesmith train CONFIG {plain(_typed(best.settings))}", highlight=False, soft_wrap=True
-        )
+        seconds = _right(_seconds(figures.seconds.value) if figures else "-")
+        rows.append((Text(remedy.fits, COLOURS[remedy.fits]), memory, seconds, "\n".join(remedy.settings)))
+    out.print(table("What was tried, first what costs least", ("fits", "memory", "time", "with"), rows))
+    last = made.remedies[-1]
+    if last.fits == "yes":
+        words = [*command, *(word for setting in last.settings for word in ("--set", setting))]
+        out.print(f"[bold]Next[/]  {plain(shlex.join(words))}", highlight=False, soft_wrap=True)
         return
-    out.print("nothing that was tried fits: shorten task.max_length, take a smaller backbone, or free memory")
-
-
-def _typed(settings: tuple[str, ...], between: str = " ") -> str:
-    return between.join(f"--set {shlex.quote(setting)}" for setting in settings)
+    out.print("nothing that was tried is sure to fit: shorten task.max_length, or take a smaller backbone")
 
 
 def _span(figure: "Figure", words: Callable[[float], str]) -> tuple[Text, Text]:

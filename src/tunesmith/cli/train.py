@@ -36,13 +36,12 @@ def train(
 
     Ctrl-C or SIGTERM saves and exits with 130 or 143; the same command with --resume goes on to the same result.
 
-    --plan makes about 20 real steps and one pass through every later stage, and writes nothing. It prints an interval
-    for each figure and, where memory does not hold the run, tries what would make it fit. It exits with 0 whether the
-    run fits or not.
+    --plan makes about 20 real steps and one pass through every later stage, and leaves nothing behind.
+
+    Where memory does not hold the run, it tries what would; it exits with 0 whether the run fits or not.
     """
     from tunesmith.run.lock import require_free
 
-    target = folder or Path("runs") / file.stem
     if (memory is not None and not plan) or (plan and (resume or find_lr)):
         raise UsageError(
             "--plan plans a whole run: it goes with --memory, and with neither --resume nor --find-lr",
@@ -50,8 +49,9 @@ def train(
             fix="write tunesmith train CONFIG --plan [--memory 2GB].",
         )
     if plan:
-        _plan(file, assignments, data, target=target, memory=memory, as_json=as_json)
+        _plan(file, assignments, data, folder=folder, memory=memory, as_json=as_json)
         return
+    target = _target(file, folder)
     if not find_lr:
         require_free(target)  # before torch is imported: a second writer is to be gone at once
 
@@ -83,8 +83,12 @@ def train(
     raise typer.Exit(code)
 
 
+def _target(file: Path, folder: Path | None) -> Path:
+    return folder or Path("runs") / file.stem
+
+
 def _plan(
-    file: Path, assignments: list[str], data: Path | None, *, target: Path, memory: str | None, as_json: bool
+    file: Path, assignments: list[str], data: Path | None, *, folder: Path | None, memory: str | None, as_json: bool
 ) -> None:
     from tunesmith.core.byte_size import parse_bytes
 
@@ -96,7 +100,9 @@ def _plan(
     given = overridden(read_table(file), assignments)
     base = (data or file.parent).resolve()
     parsed(given, folder=base)  # what is wrong with it is said at once
-    plan(given, folder=base, target=target, memory=limit, as_json=as_json)
+    words = [("--out", folder), ("--data", data), *(("--set", assignment) for assignment in assignments)]
+    command = ["tunesmith", "train", str(file), *(str(word) for pair in words if pair[1] for word in pair)]
+    plan(given, folder=base, target=_target(file, folder), memory=limit, command=command, as_json=as_json)
 
 
 def _find_lr(config: "RunConfig", *, as_json: bool) -> None:

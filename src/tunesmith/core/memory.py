@@ -19,11 +19,12 @@ _SAID = (
     "std::bad_alloc",
     "could not create a primitive",  # oneDNN says no more than this where it finds no memory for a kernel
 )
-_LIMITS: Final = (
-    (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")),
-    (Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"), Path("/sys/fs/cgroup/memory/memory.usage_in_bytes")),
+_GROUPS: Final = (
+    (Path("/sys/fs/cgroup"), "memory.max", "memory.current", "inactive_file"),
+    (Path("/sys/fs/cgroup/memory"), "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
 )
-"""What a container may take and what it has taken, of control groups of version 2 and 1."""
+"""Control groups of version 2 and 1: what a container may take, what it has taken, and how much of that is pages of
+files that make room for whoever needs it."""
 
 
 def ran_out(error: BaseException) -> bool:
@@ -36,11 +37,11 @@ def free_memory() -> int | None:
     """Bytes a new process can take before the machine or its container runs out; None where the system does not say."""
     found = []
     with suppress(OSError, StopIteration, ValueError):
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-        found.append(1024 * int(next(line for line in lines if line.startswith("MemAvailable")).split()[1]))
-    for limit, taken in _LIMITS:
-        with suppress(OSError, ValueError):  # "max" is no number: no limit
-            found.append(int(limit.read_text(encoding="ascii")) - int(taken.read_text(encoding="ascii")))
+        found.append(1024 * _counted(Path("/proc/meminfo"), "MemAvailable:"))
+    for folder, limit, taken, cached in _GROUPS:
+        with suppress(OSError, StopIteration, ValueError):  # "max" is no number: no limit
+            held = int((folder / taken).read_text(encoding="ascii")) - _counted(folder / "memory.stat", cached)
+            found.append(int((folder / limit).read_text(encoding="ascii")) - held)
     return max(min(found), 0) if found else None
 
 
@@ -50,8 +51,7 @@ def peak_memory() -> int:
     Linux counts `ru_maxrss` on from the parent's peak, which would hide a small child; VmHWM begins anew.
     """
     with suppress(OSError, StopIteration, ValueError):
-        lines = Path("/proc/self/status").read_text(encoding="utf-8", errors="replace").splitlines()
-        return 1024 * int(next(line for line in lines if line.startswith("VmHWM")).split()[1])
+        return 1024 * _counted(Path("/proc/self/status"), "VmHWM:")
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
@@ -63,3 +63,9 @@ def give_back() -> None:
     """
     with suppress(OSError, AttributeError):
         ctypes.CDLL("libc.so.6").malloc_trim(0)
+
+
+def _counted(file: Path, name: str) -> int:
+    """The number behind a name, in a file that has one of each in a line."""
+    lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
+    return int(next(words[1] for words in map(str.split, lines) if words[:1] == [name]))

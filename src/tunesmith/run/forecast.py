@@ -15,6 +15,7 @@ import math
 from dataclasses import dataclass
 from typing import Any, Final
 
+from tunesmith.bundle.reference import MOST
 from tunesmith.run.figure import Figure, factors
 from tunesmith.run.lesson_forecast import PACES, LessonForecast, Outlook
 from tunesmith.run.probe import Probed
@@ -29,8 +30,7 @@ DISK: Final = 0.01
 """Of what is written: names, dates and counts differ by a few bytes"""
 ANSWERS: Final = 0.2
 """Of stored answers: a model that has learnt finds other spans than one that has not"""
-_REFERENCE_ROWS: Final = 1000
-_REFERENCE_PASSES: Final = 2.2
+DESCRIBING: Final = 2.2
 """What describing a row of dev costs in the bundle, in answers: it is answered, and read once more in small batches"""
 ONCE: Final = 0.15
 """Relative error of a stage that is measured only once, with nothing to average over"""
@@ -91,11 +91,14 @@ def forecast(probe: Probe) -> Forecast:
     stages |= after
     stages["bundling"] += probe.leaving
     last = found.lessons[-1]
-    kept = max(lesson.recalled_bytes for lesson in found.lessons)
-    on_device = 0 if last.device == "cpu" else kept
-    training = found.peak_training + kept - on_device
+    recalled = max(lesson.recalled_bytes for lesson in found.lessons)
+    in_memory, on_device = (recalled, 0) if last.device == "cpu" else (0, recalled)
+    training = found.peak_training + in_memory
     peak = max(training, found.peak)
-    device = _device(found.device_peak + on_device) if found.device_peak else None
+    device = None
+    if found.device_peak:
+        held = found.device_peak + on_device
+        device = Figure(held, held, held * (1 + DEVICE_UP))
     bundle = Figure(*(found.bundle_bytes * factor for factor in (1.0, 1 - DISK, 1 + DISK)))
     return Forecast(
         seconds=_seconds(stages, plans, waited),
@@ -112,10 +115,6 @@ def forecast(probe: Probe) -> Forecast:
     )
 
 
-def _device(peak: float) -> Figure:
-    return Figure(peak, peak, peak * (1 + DEVICE_UP))
-
-
 def _waited(lessons: tuple[Lesson, ...]) -> float:
     """Wall over processor seconds of the main thread, in all measured steps."""
     steps = [step for lesson in lessons for step in lesson.steps]
@@ -128,9 +127,9 @@ def _after(found: Probed) -> dict[str, float]:
     scale = sum(found.rows) / sum(found.seen)
     answering = found.answers[0] * dev + found.answers[1] * test
     judging = found.baselines + (found.judging - found.baselines) * scale
-    described = min(found.rows[0], _REFERENCE_ROWS) - min(found.seen[0], _REFERENCE_ROWS)
+    described = min(found.rows[0], MOST) - min(found.seen[0], MOST)
     answer = min(seconds / rows for seconds, rows in zip(found.answers, found.seen, strict=True))
-    return {"judging": answering + judging, "bundling": found.bundling + _REFERENCE_PASSES * answer * described}
+    return {"judging": answering + judging, "bundling": found.bundling + DESCRIBING * answer * described}
 
 
 def _seconds(stages: dict[str, float], plans: list[Outlook], waited: float) -> Figure:

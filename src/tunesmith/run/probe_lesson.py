@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Self
 
 import numpy as np
@@ -193,16 +194,13 @@ def _heaviest(training: Training) -> list[Place]:
 def _groups(training: Training) -> Iterator[tuple[Place, list[tuple[int, ...]]]]:
     """The groups of the run in their order, those of `EPOCHS` epochs at most."""
     length, groups = training.length, training.progress.groups
-    wanted = {"epochs": length.amount * groups, "steps": length.amount, "seconds": math.inf}[length.unit]
-    every = ((epoch, number, group) for epoch in range(EPOCHS) for number, group in _numbered(training, epoch))
-    for count, (epoch, number, group) in enumerate(every):
-        if count >= wanted:
-            return
-        yield (epoch, number), group
-
-
-def _numbered(training: Training, epoch: int) -> Iterator[tuple[int, list[tuple[int, ...]]]]:
-    return enumerate(epoch_groups(training.data, training.settings, epoch))
+    wanted = {"epochs": length.amount * groups, "steps": length.amount, "seconds": EPOCHS * groups}[length.unit]
+    every = (
+        ((epoch, number), group)
+        for epoch in range(EPOCHS)
+        for number, group in enumerate(epoch_groups(training.data, training.settings, epoch))
+    )
+    return islice(every, math.ceil(wanted))
 
 
 def _step(training: Training, place: Place, journal: _Notes) -> Step:

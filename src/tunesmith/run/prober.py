@@ -3,25 +3,24 @@
 import json
 import os
 import select
+import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
 from tunesmith.core import errors
 from tunesmith.core.errors import MemoryLimitError, Place, TunesmithError
-from tunesmith.run.probe import STEPS, Probed
+from tunesmith.run.probe import STEPS, Probed, Tell
 
 PROGRAM: Final = "tunesmith.run.probe_process"
 _WAIT: Final = 0.2
 """Seconds between two looks at the wish to stop"""
 
-Tell = Callable[[str], None]
 ShouldStop = Callable[[], str | None]
 
 
@@ -49,42 +48,36 @@ def probe(
         TunesmithError: what would stop the run itself.
     """
     with tempfile.TemporaryDirectory(prefix="tunesmith-plan-") as scratch:
-        place = Path(scratch) / "run"
+        place, wish, noise = (Path(scratch) / name for name in ("run", "wish", "stderr"))
         place.mkdir()
-        wish = {"table": table, "folder": str(folder), "scratch": str(place), "steps": steps}
-        noise = (Path(scratch) / "stderr").open("w+", encoding="utf-8", errors="replace")
+        asked = {"table": table, "folder": str(folder), "scratch": str(place), "steps": steps}
+        wish.write_text(json.dumps(asked, default=str), encoding="utf-8")
         begin = time.time()
-        process = subprocess.Popen(
-            [sys.executable, "-m", PROGRAM],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=noise,
-            start_new_session=True,  # Ctrl-C is ours to hear
-        )
-        try:
-            said = _conversation(process, wish, tell, should_stop)
-            end = time.time()
-            code = process.wait()
-            leaving = time.time() - end
-        finally:
-            process.kill()
-            process.wait()
-            for pipe in (process.stdin, process.stdout, noise):
-                with suppress(BrokenPipeError):
-                    pipe.close()  # type: ignore[union-attr]  # both are pipes
+        with wish.open("rb") as stdin, noise.open("wb") as stderr, _started(stdin, stderr) as process:
+            try:
+                said = _last_word(process, tell, should_stop)
+                end = time.time()
+                code = process.wait()
+                leaving = time.time() - end
+            finally:
+                process.kill()
         if "probed" in said:
             return Probe(Probed.from_record(said["probed"]), said["began"] - begin, leaving)
-        raise _failure(said, code, (Path(scratch) / "stderr").read_text(encoding="utf-8", errors="replace"))
+        raise _failure(said, code, noise.read_text(encoding="utf-8", errors="replace"))
 
 
-def _conversation(
-    process: "subprocess.Popen[bytes]", wish: Mapping[str, Any], tell: Tell, should_stop: ShouldStop
-) -> dict[str, Any]:
+def _started(stdin: IO[bytes], stderr: IO[bytes]) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen(
+        [sys.executable, "-m", PROGRAM],
+        stdin=stdin,
+        stdout=subprocess.PIPE,
+        stderr=stderr,
+        start_new_session=True,  # Ctrl-C is ours to hear
+    )
+
+
+def _last_word(process: "subprocess.Popen[bytes]", tell: Tell, should_stop: ShouldStop) -> dict[str, Any]:
     """The last thing the process said; empty where it ended before."""
-    assert process.stdin is not None
-    with suppress(BrokenPipeError):  # it ended at once: why, its exit code says
-        process.stdin.write(json.dumps(wish, default=str).encode())
-        process.stdin.close()
     for line in _lines(process, should_stop):
         said: dict[str, Any] = json.loads(line)
         if "doing" not in said:
@@ -114,9 +107,9 @@ def _failure(said: Mapping[str, Any], code: int, noise: str) -> Exception:
         record = said["error"]
         kind: type[TunesmithError] = vars(errors)[said["kind"]]
         return kind(record["message"], code=record["error"], fix=record["fix"], place=Place(**record["place"]))
-    if code < 0 or said.get("ran_out"):
+    if code == -signal.SIGKILL or said.get("ran_out"):  # the kernel kills where there is no memory left
         return MemoryLimitError(
-            "memory ran out in the probe" if said else f"the system ended the probe (signal {-code})",
+            "memory ran out in the probe" if said else "the system ended the probe, as it does where memory runs out",
             code="TS-RUN-026",
             fix="free memory, or ask for less at once: a smaller train.batch_size, task.max_length or backbone.",
         )
