@@ -48,7 +48,7 @@ def plan(
         return
     if made.forecast:
         _show(made.forecast, made)
-    _show_fit(made, command)
+    show_fit(made, command)
 
 
 def _show(made: "Forecast", whole: "Plan") -> None:
@@ -87,7 +87,8 @@ def _told(lesson: "LessonForecast") -> Iterator[str]:
         yield f"  [yellow]memory ran out[/]: batches go through in {lesson.pieces} pieces"
 
 
-def _show_fit(made: "Plan", command: Sequence[str]) -> None:
+def show_fit(made: "Plan", command: Sequence[str]) -> None:
+    """Print whether the run fits, and, where that is in doubt, what was tried and what to type next."""
     limits = made.limits
     if limits.memory is not None:
         mark, words = FITS[made.fits]
@@ -106,8 +107,8 @@ def _show_fit(made: "Plan", command: Sequence[str]) -> None:
     out.print(table("What was tried, first what costs least", ("fits", "memory", "time", "with"), rows))
     last = made.remedies[-1]
     if last.fits == "yes":
-        words = [*command, *(word for setting in last.settings for word in ("--set", setting))]
-        out.print(f"[bold]Next[/]  {plain(shlex.join(words))}", highlight=False, soft_wrap=True)
+        again = [*command, *(word for setting in last.settings for word in ("--set", setting))]
+        out.print(f"[bold]Next[/]  {plain(shlex.join(again))}", highlight=False, soft_wrap=True)
         return
     out.print("nothing that was tried is sure to fit: shorten task.max_length, or take a smaller backbone")
 

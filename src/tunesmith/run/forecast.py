@@ -7,8 +7,8 @@
 
 How far the machine may drift until the run, `figure.py` tells.
 
-Memory is the probe's own peak. What a probe does not show is what the allocator keeps after many steps and rows, which
-only ever adds: the interval reaches further up than down.
+Memory is the probe's own peak, and a little: what the allocator and the caches of kernels keep after many steps and
+rows comes on top, which a short run has less of and a long one more.
 """
 
 import math
@@ -22,8 +22,8 @@ from tunesmith.run.probe import Probed
 from tunesmith.run.probe_lesson import Lesson
 from tunesmith.run.prober import Probe
 
-MEMORY_DOWN: Final = 0.09
-MEMORY_UP: Final = 0.14
+MEMORY: Final = (1.06, 0.95, 1.18)
+"""Value, low and high in peaks of the probe (benchmarks/planning/truth.py)"""
 DEVICE_UP: Final = 0.10
 """The allocator of a GPU keeps whole blocks, and gives them to tensors of many sizes"""
 DISK: Final = 0.01
@@ -102,7 +102,7 @@ def forecast(probe: Probe) -> Forecast:
     bundle = Figure(*(found.bundle_bytes * factor for factor in (1.0, 1 - DISK, 1 + DISK)))
     return Forecast(
         seconds=_seconds(stages, plans, waited),
-        memory=Figure(peak, peak * (1 - MEMORY_DOWN), peak * (1 + MEMORY_UP)),
+        memory=Figure(*(peak * factor for factor in MEMORY)),
         heaviest="training" if training == peak else "judging",
         device_memory=device,
         running=_running(found, plans),

@@ -16,7 +16,8 @@ from tunesmith.core.errors import MemoryLimitError
 from tunesmith.core.memory import free_memory
 from tunesmith.run.config import overridden
 from tunesmith.run.forecast import Forecast, forecast
-from tunesmith.run.prober import ShouldStop, Tell, probe
+from tunesmith.run.probe import Tell
+from tunesmith.run.prober import ShouldStop, probe
 from tunesmith.run.remedies import Assignments, remedies, typed
 from tunesmith.tune.settings import TrainSettings
 

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from tunesmith.cli import main as door
+from tunesmith.cli.plan import show_fit
+from tunesmith.run.plan import Limits, Plan, Remedy
 
 Call = Callable[..., tuple[int, str, str]]
 
@@ -66,9 +68,22 @@ def test_what_does_not_fit_is_followed_by_what_was_tried(config: Path, tunesmith
         and "it does not fit into memory: 1 MB, as named" in out
     )
     assert (
-        "--set train.batch_size=1" in out and "--set train.accumulate=2" in out and "nothing that was tried fits" in out
+        "train.batch_size=1" in out and "train.accumulate=2" in out and "nothing that was tried is sure to fit" in out
     )
     assert sorted(item.name for item in Path().iterdir()) == ["rows.jsonl", "small.toml"]
+
+
+def test_what_fits_is_the_whole_command_to_type_next(capsys: pytest.CaptureFixture[str]) -> None:
+    limits = Limits(memory=10**9, named=True, device_memory=None, disk=10**9)
+    tried = (
+        Remedy(settings=("train.batch_size=8",), forecast=None, fits="no"),
+        Remedy(settings=("train.batch_size=8", 'method="lora"'), forecast=None, fits="yes"),
+    )
+    command = ["tunesmith", "train", "my data.toml", "--set", "seed=1"]
+    show_fit(Plan(forecast=None, limits=limits, fits="no", remedies=tried, took=1.0), command)
+    out = capsys.readouterr().out
+    assert out.endswith("train 'my data.toml' --set seed=1 --set train.batch_size=8 --set 'method=\"lora\"'\n")
+    assert "nothing that was tried" not in out
 
 
 @pytest.mark.parametrize(

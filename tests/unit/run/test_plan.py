@@ -77,16 +77,17 @@ def test_a_wish_to_stop_ends_the_probe_and_leaves_nothing(
     assert not any(scratch.iterdir()) and not probes()
 
 
-def test_a_probe_that_the_system_ends_has_run_out_of_memory(
-    tmp_path: Path, tiny_bert_folder: Path, scratch: Path
+@pytest.mark.parametrize("ended_by, means", [(signal.SIGKILL, MemoryLimitError), (signal.SIGSEGV, RuntimeError)])
+def test_a_probe_that_is_killed_has_run_out_of_memory_and_one_that_breaks_has_not(
+    tmp_path: Path, tiny_bert_folder: Path, scratch: Path, ended_by: signal.Signals, means: type[Exception]
 ) -> None:
-    def kill(_: str) -> None:
+    def end(_: str) -> None:
         for process in probes():
-            os.kill(process, signal.SIGKILL)
+            os.kill(process, ended_by)
 
-    with pytest.raises(MemoryLimitError) as ended:
-        probe(write(tmp_path, tiny_bert_folder), folder=tmp_path, tell=kill)
-    assert ended.value.code == "TS-RUN-026" and not any(scratch.iterdir())
+    with pytest.raises(means, match="the probe"):
+        probe(write(tmp_path, tiny_bert_folder), folder=tmp_path, tell=end)
+    assert not any(scratch.iterdir())
 
 
 def test_what_would_stop_the_run_stops_the_plan(tmp_path: Path, tiny_bert_folder: Path) -> None:
