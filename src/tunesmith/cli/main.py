@@ -23,8 +23,10 @@ SPINS = "1000"
 """How often a thread that waits looks again before it sleeps. Many times, and a neighbour on the machine slows a run
 severalfold; not at all (OMP_WAIT_POLICY=PASSIVE), and a machine of one's own loses about a quarter."""
 KERNELS = "128"
-"""How many kernels oneDNN keeps. It builds one for every shape it meets, and batches of texts bring ever new ones: with
-its own limit of 1,024 a run in bf16 would go on growing long after its first epoch."""
+"""How many kernels oneDNN keeps, and torch beside it. One is built for every shape that is met, and batches of texts
+bring ever new ones: with their own limits of 1,024 a run in bf16 would go on growing long after its first epoch."""
+KEEPERS = ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY")
+"""Who reads that number: oneDNN, and the layer between it and torch, which keeps kernels that oneDNN has let go."""
 
 EPILOG = "A first run: tunesmith init data.jsonl, then tunesmith train data.toml. Every verb has --help and --json."
 
@@ -67,7 +69,8 @@ def main() -> None:
     """Run the command line and exit."""
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
-    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", KERNELS)
+    for name in KEEPERS:
+        os.environ.setdefault(name, KERNELS)
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", SPINS)
     sys.exit(_run())

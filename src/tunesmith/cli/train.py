@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from tunesmith.cli.output import emit, out
+from tunesmith.core.errors import UsageError
 
 if TYPE_CHECKING:
     from tunesmith.run.config import RunConfig
@@ -23,15 +24,34 @@ def train(
     ),
     resume: bool = typer.Option(False, "--resume", help="Go on with a run that was stopped."),
     find_lr: bool = typer.Option(False, "--find-lr", help="Only run a short learning-rate range test and draw it."),
+    plan: bool = typer.Option(
+        False, "--plan", help="Only tell what the run will take: time, memory and disk, from some of its real steps."
+    ),
+    memory: str = typer.Option(
+        None, "--memory", help="With --plan: what it is to fit into, e.g. 2GB; what is free now where absent."
+    ),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON object at the end, and no progress."),
 ) -> None:
     """Train, judge and bundle a model.
 
     Ctrl-C or SIGTERM saves and exits with 130 or 143; the same command with --resume goes on to the same result.
+
+    --plan makes about 20 real steps and one pass through every later stage, and leaves nothing behind.
+
+    Where memory does not hold the run, it tries what would; it exits with 0 whether the run fits or not.
     """
     from tunesmith.run.lock import require_free
 
-    target = folder or Path("runs") / file.stem
+    if (memory is not None and not plan) or (plan and (resume or find_lr)):
+        raise UsageError(
+            "--plan plans a whole run: it goes with --memory, and with neither --resume nor --find-lr",
+            code="TS-CLI-004",
+            fix="write tunesmith train CONFIG --plan [--memory 2GB].",
+        )
+    if plan:
+        _plan(file, assignments, data, folder=folder, memory=memory, as_json=as_json)
+        return
+    target = _target(file, folder)
     if not find_lr:
         require_free(target)  # before torch is imported: a second writer is to be gone at once
 
@@ -61,6 +81,28 @@ def train(
                 if as_json:
                     emit({"stopped_by": event.signal, "step": event.step, "folder": str(event.folder)})
     raise typer.Exit(code)
+
+
+def _target(file: Path, folder: Path | None) -> Path:
+    return folder or Path("runs") / file.stem
+
+
+def _plan(
+    file: Path, assignments: list[str], data: Path | None, *, folder: Path | None, memory: str | None, as_json: bool
+) -> None:
+    from tunesmith.core.byte_size import parse_bytes
+
+    limit = None if memory is None else parse_bytes(memory, key="--memory")
+
+    from tunesmith.cli.plan import plan
+    from tunesmith.run.config import overridden, parsed, read_table
+
+    given = overridden(read_table(file), assignments)
+    base = (data or file.parent).resolve()
+    parsed(given, folder=base)  # what is wrong with it is said at once
+    words = [("--out", folder), ("--data", data), *(("--set", assignment) for assignment in assignments)]
+    command = ["tunesmith", "train", str(file), *(str(word) for pair in words if pair[1] for word in pair)]
+    plan(given, folder=base, target=_target(file, folder), memory=limit, command=command, as_json=as_json)
 
 
 def _find_lr(config: "RunConfig", *, as_json: bool) -> None:

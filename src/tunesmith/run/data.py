@@ -107,7 +107,7 @@ def _thinned(rows: Mapping[str, tuple[Example, ...]], limit: int) -> dict[str, t
 
     Rows of the other splits with a label that no chosen training row has could be neither learnt nor scored fairly.
     """
-    chosen = {name: _spaced(examples, limit) for name, examples in rows.items()}
+    chosen = {name: spaced(examples, limit) for name, examples in rows.items()}
     known = {label for example in chosen["train"] for label in labels_of(example)}
     return {
         name: tuple(example for example in examples if known.issuperset(labels_of(example)))
@@ -115,7 +115,8 @@ def _thinned(rows: Mapping[str, tuple[Example, ...]], limit: int) -> dict[str, t
     }
 
 
-def _spaced(examples: tuple[Example, ...], limit: int) -> tuple[Example, ...]:
+def spaced(examples: tuple[Example, ...], limit: int) -> tuple[Example, ...]:
+    """At most `limit` of the rows, evenly spaced."""
     if len(examples) <= limit:
         return examples
     return tuple(examples[index * len(examples) // limit] for index in range(limit))

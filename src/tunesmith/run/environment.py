@@ -2,11 +2,11 @@
 
 import os
 import platform
-import resource
-import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+
+from tunesmith.core.memory import peak_memory
 
 PACKAGES = ("tunesmith", "torch", "transformers", "tokenizers", "numpy", "scikit-learn")
 
@@ -19,15 +19,8 @@ def environment() -> dict[str, Any]:
         "processor": _processor(),
         "cores": os.cpu_count(),
         "packages": {name: found for name in PACKAGES if (found := _version(name))},
-        "peak_rss_mb": peak_memory_mb(),
+        "peak_rss_mb": round(peak_memory() / 1e6, 1),
     }
-
-
-def peak_memory_mb() -> float:
-    """The largest resident set of this process so far, in MB (10^6 bytes)."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    unit = 1 if sys.platform == "darwin" else 1024
-    return round(peak * unit / 1e6, 1)
 
 
 def _version(name: str) -> str | None:

@@ -39,7 +39,7 @@ def tuned_model(ready: Prepared) -> Model:
 
 def training_data(ready: Prepared) -> TrainingData:
     """The windows of the training rows."""
-    return _windows(ready, ready.data.train, seed=ready.config.seed)
+    return windows_of(ready, ready.data.train, seed=ready.config.seed)
 
 
 def saved_state(folder: RunFolder) -> SavedState:
@@ -80,7 +80,7 @@ def trained(
     ready: Prepared, model: Model, folder: RunFolder, *, resume: bool, should_stop: Callable[[], str | None]
 ) -> Generator[RunEvent, None, Stopped]:
     """The lessons of the run: silver pairs where there are any, then the training rows."""
-    lessons = _Lessons(ready, model, _dev_score(ready, should_stop), should_stop)
+    lessons = _Lessons(ready, model, dev_score(ready, should_stop), should_stop)
     state = None
     if ready.config.silver:
         stopped = yield from lessons.rehearsed(ready.config.silver, folder.silver, resume=resume)
@@ -118,8 +118,8 @@ class _Lessons:
                 f"{len(silver.examples):,} silver pairs; on the training rows such scores agree with gold by a "
                 f"Spearman correlation of {silver.agreement:.3f}"
             )
-        data = _windows(self.ready, read_silver(folder), seed=derived(self.ready.config.seed, "silver"))
-        stopped = yield from self.learnt(data, folder, _silver_settings(self.ready, wanted), state=state)
+        data = windows_of(self.ready, read_silver(folder), seed=derived(self.ready.config.seed, "silver"))
+        stopped = yield from self.learnt(data, folder, silver_settings(self.ready, wanted), state=state)
         if stopped.reason in DONE:
             write_learnt(folder, self.model)
         return stopped
@@ -150,7 +150,8 @@ class _Lessons:
         raise RuntimeError("the loop ended without saying why")
 
 
-def _silver_settings(ready: Prepared, wanted: SilverSettings) -> TrainSettings:
+def silver_settings(ready: Prepared, wanted: SilverSettings) -> TrainSettings:
+    """The settings of the lesson of silver pairs."""
     own: dict[str, Any] = {"length": wanted.length, "evaluate_every": None, "patience": None}
     if wanted.learning_rate:
         own["learning_rate"] = wanted.learning_rate
@@ -159,7 +160,7 @@ def _silver_settings(ready: Prepared, wanted: SilverSettings) -> TrainSettings:
     return settings_of(ready).model_copy(update=own)
 
 
-def _dev_score(ready: Prepared, should_stop: Callable[[], str | None]) -> Evaluate:
+def dev_score(ready: Prepared, should_stop: Callable[[], str | None]) -> Evaluate:
     """The main metric on the dev rows, which are encoded once for all lessons."""
     examples, task, main = ready.data.dev, ready.task, ready.task.main_metric
     windows = task.encode(examples, ready.tokenizer)
@@ -175,6 +176,7 @@ def _dev_score(ready: Prepared, should_stop: Callable[[], str | None]) -> Evalua
     return evaluate
 
 
-def _windows(ready: Prepared, rows: Sequence[Example], *, seed: int) -> TrainingData:
+def windows_of(ready: Prepared, rows: Sequence[Example], *, seed: int) -> TrainingData:
+    """The windows of these rows, to be learnt in the order that `seed` decides."""
     encodings = ready.task.encode(rows, ready.tokenizer)
     return TrainingData(encodings=encodings, ids=[example.id for example in rows], seed=seed)

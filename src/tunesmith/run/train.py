@@ -8,6 +8,7 @@ from functools import partial
 
 from tunesmith.bundle.answered import answered
 from tunesmith.core.example import Example
+from tunesmith.core.memory import give_back
 from tunesmith.core.model import Model
 from tunesmith.core.prediction import Prediction
 from tunesmith.core.task import Task
@@ -69,7 +70,7 @@ def _worked(
         yield Interrupted(stopped.step, stopped.reason, folder.path)
         return
     try:
-        for event in _concluded(ready, model, folder, cut_short_by(should_stop)):
+        for event in concluded(ready, model, folder, cut_short_by(should_stop)):
             if should_stop() and not isinstance(event, Finished):
                 raise CutShort
             yield event
@@ -77,9 +78,10 @@ def _worked(
         yield Interrupted(stopped.step, should_stop() or "", folder.path)
 
 
-def _concluded(ready: Prepared, model: Model, folder: RunFolder, progress: Callable[[int], None]) -> Iterator[RunEvent]:
+def concluded(ready: Prepared, model: Model, folder: RunFolder, progress: Callable[[int], None]) -> Iterator[RunEvent]:
     """From a trained model to answers, report and bundle; done again from the last saved state where it is cut off."""
     answers = partial(_answers, model, tokenizer=ready.tokenizer, progress=progress)
+    give_back()  # of training, whose tensors have other sizes
     yield Phase("judging", "answers, intervals, baselines")
     write_adapter_of(ready, model, folder)
     merge(model)
@@ -91,6 +93,7 @@ def _concluded(ready: Prepared, model: Model, folder: RunFolder, progress: Calla
     rows = answers(task, ready.data.test)
     yield Noted(f"{write_predictions(folder.predictions('test'), rows)} answers on test")
     report = judged(folder, ready, task)
+    give_back()
     yield Phase("bundling", "weights, tokenizer, golden rows, model card")
     bundled(folder, ready, model, task=task, report=report)
     yield Finished(folder.path, report)

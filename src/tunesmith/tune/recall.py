@@ -5,6 +5,7 @@ windows stand together is a function of the data alone: a run that was stopped a
 memory once ran out nothing is kept, now or when the run goes on.
 """
 
+import time
 from collections.abc import Sequence
 
 import torch
@@ -28,8 +29,8 @@ class Recall:
         self.data = data
         self.device = device
         lengths = [len(encoding) for encoding in data.encodings]
-        wide = next(model.backbone.parameters()).element_size() * model.backbone.width
-        room, blocks = MOST_BYTES // wide, []
+        self._wide = next(model.backbone.parameters()).element_size() * model.backbone.width
+        room, blocks = MOST_BYTES // self._wide, []
         for block in batches_by_length(lengths, BLOCK_TOKENS):
             room -= sum(lengths[index] for index in block)
             if room < 0:
@@ -37,14 +38,29 @@ class Recall:
             blocks.append(block)
         self._block_of = {index: block for block in blocks for index in block}
         self._known: dict[int, Tensor] = {}
+        self.seconds = 0.0
+        """Spent so far on what is kept"""
 
     def hidden(self, indices: Sequence[int]) -> Tensor:
         """[N, D] of these windows laid end to end."""
         for index in indices:
             if index in self._block_of and index not in self._known:
+                begin = time.perf_counter()
                 self._known |= self._computed(self._block_of[index])
+                self.seconds += time.perf_counter() - begin
         others = self._computed([index for index in indices if index not in self._block_of])
         return torch.cat([self._known[index] if index in self._known else others[index] for index in indices])
+
+    def seconds_for_all(self) -> float:
+        """What all that is kept costs, by what was spent so far."""
+        tokens = self.data.tokens(list(self._known))
+        return self.seconds / tokens * self.data.tokens(list(self._block_of)) if tokens else 0.0
+
+    @property
+    def bytes_to_come(self) -> int:
+        """What all that is kept will take beside what is known already."""
+        missing = [index for index in self._block_of if index not in self._known]
+        return self.data.tokens(missing) * self._wide
 
     def _computed(self, indices: Sequence[int]) -> dict[int, Tensor]:
         """[L, D] of each window."""

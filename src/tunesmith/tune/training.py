@@ -87,7 +87,7 @@ class Training:
         self._words_decay = sum(g.decay * g.rate for g in groups if self.form.words in g.names)
         self._left: float | None = None
         self._multiple = ROUND_TOKENS if choice.precision == "bf16" and device.type == "cpu" else 1
-        self._recall = recall_of(objective.model, data, device)
+        self.recall = recall_of(objective.model, data, device)
         self._planned = -1
         self._groups: list[list[tuple[int, ...]]] = []
         self.plan()
@@ -177,9 +177,9 @@ class Training:
         return [self._batch(indices) for indices in pieces]
 
     def _batch(self, indices: Sequence[int]) -> Batch:
-        if self._recall is None or self.progress.pieces > 1:
+        if self.recall is None or self.progress.pieces > 1:
             return self.data.batch(indices, multiple=self._multiple).to(self.device)
-        return replace(self.data.batch(indices).to(self.device), hidden=self._recall.hidden(indices))
+        return replace(self.data.batch(indices).to(self.device), hidden=self.recall.hidden(indices))
 
     def upcoming(self) -> Group:
         """The group that is learnt from next."""
@@ -223,7 +223,7 @@ class Training:
         """
         batches = self._groups[self.progress.group]
         self.progress.pieces = doubled(batches, self.progress.pieces)
-        self._recall = None
+        self.recall = None
         self.optimizer.discard()
         if self.device.type == "cuda":
             torch.cuda.empty_cache()

@@ -75,6 +75,29 @@ def test_regularizers_see_the_remembered_states(bench: Any) -> None:
     assert all(term > 0 for term in terms)  # the head alone drops, and that is enough to disagree
 
 
+def test_what_all_windows_cost_is_told_by_those_that_were_asked(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recall, "BLOCK_TOKENS", 40)
+    model = bench.model(method="head_only").eval()
+    known = recall.Recall(model, bench.data, torch.device("cpu"))
+    assert known.seconds_for_all() == 0.0
+    known.hidden([0])
+    assert 0 < known.seconds < known.seconds_for_all()
+    known.hidden(range(len(bench.data.encodings)))
+    assert known.seconds_for_all() == pytest.approx(known.seconds)
+
+
+def test_what_is_still_to_be_kept_is_told_in_bytes(bench: Any) -> None:
+    model = bench.model(method="head_only")
+    kept = recall.Recall(model, bench.data, torch.device("cpu"))
+    windows = range(len(bench.data.encodings))
+    assert kept.bytes_to_come == bench.data.tokens(windows) * model.backbone.width * 4
+    before = kept.bytes_to_come
+    first = kept.hidden([0])
+    assert 0 <= kept.bytes_to_come <= before - first.numel() * 4
+    kept.hidden(windows)
+    assert kept.bytes_to_come == 0
+
+
 def test_where_memory_ran_out_nothing_is_kept_now_or_on_going_on(
     bench: Any, passes: Any, checkpoints: Path, equal_weights: Any
 ) -> None:
