@@ -58,7 +58,7 @@ def bf16_attention():
 
 
 def rounded_to(tokens):
-    """Batches of bf16 are rounded up to a multiple of `tokens`, not of 64."""
+    """Batches of bf16 are rounded up to a multiple of `tokens`, not of 32."""
 
     def switch():
         training.ROUND_TOKENS = tokens
@@ -103,13 +103,14 @@ SWITCHES = {
     "no_fp32_attention": bf16_attention,
     "round_1": rounded_to(1),
     "round_16": rounded_to(16),
+    "round_64": rounded_to(64),
     "whole_table": whole_table,
     "torch_dropout": torch_dropout,
     "one_chunk": one_chunk,
     "window_a_block": window_a_block,
     "no_recall": no_recall,
 }
-"""`fp32` of `speed.py` shows what bf16 brings. The base is `tunesmith`, rounded to 64, and that of `no_recall` is
+"""`fp32` of `speed.py` shows what bf16 brings. The base is `tunesmith`, rounded to 32, and that of `no_recall` is
 `head_only`."""
 
 
