@@ -46,7 +46,7 @@ class Found:
 
 
 ROUND_TOKENS = 32
-"""bf16 on a processor: token counts are rounded up to a multiple of this (to a quarter of it below four times as many)"""
+"""bf16 on a processor: token counts are rounded up to a multiple of this, small ones to one of a quarter of it"""
 
 
 class Training:
