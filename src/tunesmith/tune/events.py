@@ -76,6 +76,8 @@ class Halved:
     """Pieces of every batch from here on"""
     windows: int
     """Windows of the largest piece"""
+    onednn: bool = True
+    """Whether oneDNN still computes; not where memory ran out as it compiled a kernel, after which it compiles no other"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
