@@ -1,9 +1,10 @@
 """Spoil one batch or one update of a run that has learnt, and look at what is told and at what is undone.
 
 A batch is spoilt by the wrong label on every example, an update by a thousand times the learning rate. Such an update
-does not always do harm (Adam divides by what gradients once were), and where the loss does not leap there is nothing to
-tell: each trial spoils the first spot that is drawn at which the losses themselves show a leap. A run that goes back is compared with one in whose data order the batch never stood; half of those that go back die as soon as they have
-told of the spike, and go on from their last saved state.
+does not always do harm, since Adam divides by what gradients once were, and where no loss leaps there is nothing to
+tell: each trial spoils the first spot of those drawn at which the losses of a run that learns on show a leap. A run
+that goes back is compared with one in whose data order the batch never stood; half of those that go back die as soon as
+they have told of the spike, and go on from their last saved state.
 """
 
 import os
@@ -38,7 +39,7 @@ SETTINGS = {
     "length": "26 epochs", "batch_size": 10, "accumulate": 3, "schedule": "constant", "warmup": 0.0,
     "evaluate_every": "5 steps", "save_every": f"{SAVE_EVERY} steps",
 }  # fmt: skip
-RATES = {"full": 5e-3, "lora": 1e-2}
+RATES = {"full": 5e-3, "lora": 2e-2}
 Spot = tuple[int, int]
 """Epoch and group of what is spoilt"""
 

@@ -77,7 +77,7 @@ class Halved:
     windows: int
     """Windows of the largest piece"""
     onednn: bool = True
-    """Whether oneDNN still computes; not where memory ran out as it compiled a kernel, after which it compiles no other"""
+    """Whether oneDNN still computes; no longer, once memory ran out while it compiled a kernel"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

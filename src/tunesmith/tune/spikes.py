@@ -5,12 +5,12 @@
 The second condition is for losses that hardly differ. Fine-tuning is short, so the window is too: among the 128 updates
 of pretraining the high losses of the beginning would hide a spike for longer than many runs last.
 
-Either the batch is to blame, or the update before it broke the weights. The batch that this update learnt from is asked:
-its loss then, and its loss now, under the same draws of dropout, so that nothing but the weights differs.
+Either the batch is to blame, or the update before it broke the weights. This is read off the batch that the update
+learnt from: its loss then, and its loss now under the same draws of dropout, so that nothing but the weights differs.
 
     weights, where   now > mean   and   now / then > loss / now
 
-that is, where its loss lies nearer to the spike than to what it was. Without dropout it could not tell: weights that are
+that is, where its loss lies nearer to the spike than to what it was. Without dropout it would not do: weights that are
 far too large may answer everything right until something is dropped.
 Source: OLMo-core's SkipStepOptimizer (6 standard deviations over 128 losses, before the update).
 """

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tunesmith.core.memory import ran_out
+from tunesmith.core.memory import no_kernel, ran_out
 
 
 @pytest.mark.parametrize(
@@ -21,3 +21,8 @@ def test_what_libraries_say_when_memory_ran_out_is_understood(error: Exception) 
 @pytest.mark.parametrize("error", [RuntimeError("shapes do not match"), ValueError("out of memory"), OSError()])
 def test_another_error_is_another_error(error: Exception) -> None:
     assert not ran_out(error)
+
+
+def test_memory_that_a_kernel_did_not_find_is_told_from_memory_that_a_tensor_did_not() -> None:
+    assert no_kernel(RuntimeError("could not create a primitive"))
+    assert not no_kernel(RuntimeError("can't allocate memory")) and not no_kernel(MemoryError())
