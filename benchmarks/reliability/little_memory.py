@@ -55,8 +55,9 @@ MARGIN = 1.3
 """What a run is left at least, as a multiple of what single windows take"""
 UNDER_A_LIMIT = [kind for kind in KINDS if kind[1] == "fp32"]
 """In bf16 oneDNN crashes where it finds no memory for a kernel, which no program can catch"""
-LITTLE = 12 << 20
-"""Bytes that a command is left: enough for the rows and the model, too little for one window and its gradient"""
+LITTLE = 7 << 20
+"""Bytes that a command is left: enough for the rows and the model (4 MB are not), too little for one window and its
+gradient (9 MB hold one)"""
 SAID = "[enforce fail at alloc_cpu.cpp:127] . DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"
 Limit = Callable[[Model], object]
 """Takes memory away from the process that calls it"""

@@ -77,7 +77,7 @@ class Halved:
     windows: int
     """Windows of the largest piece"""
     onednn: bool = True
-    """Whether oneDNN still computes; no longer, once memory ran out while it compiled a kernel"""
+    """Whether oneDNN still computes; where memory is short, torch's own kernels take its place"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -148,10 +148,9 @@ class _Loop:
             except (MemoryError, RuntimeError) as error:
                 if not ran_out(error):
                     raise
-                compiles = not no_kernel(error)
-            yield self.training.halve(
-                compiles=compiles
-            )  # not until the error is gone, whose frames hold the tensors of the pass
+                broken = no_kernel(error)
+            # Not until the error is gone, whose frames hold the tensors of the pass.
+            yield self.training.halve(broken=broken)
 
     def _evaluation_due(self, over: bool) -> bool:
         progress = self.training.progress

@@ -154,6 +154,8 @@ def continued(training: Training, state: SavedState) -> tuple[str, ...]:
         DataError: the data are not those the state learnt from.
         ConfigError: a setting, the task, a regularizer or the seed is not what it was; names the key and both values.
     """
+    if not state.record["environment"].get("onednn", True):
+        training.onednn.leave()
     own = identity(training)
     require_same(own, state.record)
     training.progress = Progress.from_record(state.record["progress"])

@@ -17,6 +17,7 @@ from tunesmith.tune.data import TrainingData, epoch_groups
 from tunesmith.tune.events import Evaluated, Halved, Started, Stepped
 from tunesmith.tune.form import TrainingForm
 from tunesmith.tune.gradient import GroupLoss, Objective, backward, gradient_error, loss_as_learnt
+from tunesmith.tune.onednn import OneDNN
 from tunesmith.tune.optimizers import AdamW, clip_factor, groups_of
 from tunesmith.tune.pieces import cut, doubled
 from tunesmith.tune.progress import Progress
@@ -78,6 +79,7 @@ class Training:
             settings.length or f"{settings.epochs_for(len(data.encodings))} epochs", key="train.length"
         )
         self.progress = Progress()
+        self.onednn = OneDNN()
         self.form = TrainingForm(
             objective.model, precision=choice.precision, device=device, vocabulary=data.vocabulary()
         )
@@ -212,24 +214,24 @@ class Training:
         if self.progress.passed_over:
             self._advance()
 
-    def halve(self, *, compiles: bool = True) -> Halved:
+    def halve(self, *, broken: bool) -> Halved:
         """Send batches through the model in twice as many pieces from here on, after `step` ran out of memory.
 
-        Where oneDNN no longer `compiles`, this process computes with torch's own kernels from here on.
+        `broken` tells whether oneDNN can compile nothing more.
 
         Raises:
             MemoryLimitError: windows go through one by one already.
         """
+        if broken or (self.device.type == "cpu" and self.choice.precision == "fp32"):
+            self.onednn.leave(broken=broken)
         batches = self._groups[self.progress.group]
         self.progress.pieces = doubled(batches, self.progress.pieces)
         self._recall = None
         self.optimizer.discard()
-        if not compiles:
-            torch.backends.mkldnn.enabled = False
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
         largest = max(len(piece) for piece in cut(batches, self.progress.pieces))
-        onednn = bool(torch.backends.mkldnn.enabled)
+        onednn = self.onednn.computes
         return Halved(step=self.progress.step, pieces=self.progress.pieces, windows=largest, onednn=onednn)
 
     def take(self, best: Mapping[str, Tensor]) -> None:
@@ -241,6 +243,7 @@ class Training:
         """Give the model back as plain as it came, with what it learnt."""
         self.form.fade(self.progress.unseen_decay if self._left is None else self._left)
         self.form.undo()
+        self.onednn.close()
 
     def rate(self) -> float:
         """The learning rate of the next step."""

@@ -64,6 +64,16 @@ def test_a_resumed_run_cuts_as_the_stopped_one_did(bench: Any, checkpoints: Path
     assert equal_weights(whole, again) and not of(Halved, events)
 
 
+@pytest.mark.parametrize(("precision", "computes"), [("fp32", False), ("bf16", True)])
+def test_a_run_in_fp32_goes_without_onednn_once_memory_ran_out(bench: Any, precision: str, computes: bool) -> None:
+    events = bench.events(cramped(bench.model(), 3), precision=precision)
+    while not isinstance(event := next(events), Halved):
+        assert torch.backends.mkldnn.enabled
+    assert event.onednn == torch.backends.mkldnn.enabled == computes
+    events.close()
+    assert torch.backends.mkldnn.enabled
+
+
 def test_a_window_too_large_alone_is_an_error_and_changes_nothing(bench: Any) -> None:
     model = bench.model()
     before = {name: value.clone() for name, value in model.state_dict().items()}
