@@ -26,6 +26,7 @@ import tunesmith.run.train  # noqa: F401  # libraries that are loaded without me
 from reliability.commands import Command
 from reliability.figure import Finding, counted
 from reliability.forked import begin, done
+from reliability.tiny_checkpoint import write_checkpoint
 from reliability.tiny_run import CONFIG, KINDS, STEPS, TinyRun, difference, ended, left_alone, window
 from tunesmith.core.batch import Encoding
 from tunesmith.core.errors import MemoryLimitError
@@ -55,9 +56,10 @@ MARGIN = 1.3
 """What a run is left at least, as a multiple of what single windows take"""
 UNDER_A_LIMIT = [kind for kind in KINDS if kind[1] == "fp32"]
 """In bf16 oneDNN crashes where it finds no memory for a kernel, which no program can catch"""
-LITTLE = 7 << 20
-"""Bytes that a command is left: enough for the rows and the model (4 MB are not), too little for one window and its
-gradient (9 MB hold one)"""
+LITTLE = 4 << 20
+"""Bytes that a command is left when it has read rows and model; the gradient of one window is 21 MB"""
+LARGE = {"hidden_size": 256, "num_hidden_layers": 4, "intermediate_size": 2048}
+"""The model of the command"""
 SAID = "[enforce fail at alloc_cpu.cpp:127] . DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"
 Limit = Callable[[Model], object]
 """Takes memory away from the process that calls it"""
@@ -279,11 +281,18 @@ def _end_wrong(run: TinyRun, place: Path, step: int) -> str | None:
 
 
 def _command_wrong(folder: Path) -> str | None:
-    """What is wrong with `tunesmith train` that has next to no memory."""
+    """What is wrong with `tunesmith train` that has next to no memory to learn in."""
     command = Command(folder)
+    write_checkpoint(folder / "checkpoint", **LARGE)
+    plain = Training.gradient
+
+    def gradient(training: Training) -> Any:
+        if training.progress.pieces == 1:
+            leave(LITTLE)
+        return plain(training)
 
     def work() -> None:
-        leave(LITTLE)
+        Training.gradient = gradient
         command.train(folder / "run")
 
     child = begin(work, folder / "output")
