@@ -1,8 +1,11 @@
 """Train where memory does not hold a batch, and compare gradients and weights with those of a run that has enough.
 
-Of three runs one meets a limit of the kernel on what its process may map, between a tenth and a half of what the
-batch takes; one a machine that holds so many windows and no more; and for one there is no memory left at
-all after some steps, and it goes on later. A command line run has memory for rows and model and little else.
+Of three runs one meets a limit of the kernel on what its process may map; one a machine that holds so many windows
+and no more; and for one there is no memory left at all after some steps, and it goes on later. A command line run has
+memory for rows and model and little else.
+
+The limit lies between what single windows take, which is measured, with a margin on top, and half of what whole batches
+take. The margin is for what a piece that did not fit leaves behind: kernels for its shape, and the gaps they make.
 """
 
 import ctypes
@@ -23,6 +26,7 @@ import tunesmith.run.train  # noqa: F401  # libraries that are loaded without me
 from reliability.commands import Command
 from reliability.figure import Finding, counted
 from reliability.forked import begin, done
+from reliability.tiny_checkpoint import write_checkpoint
 from reliability.tiny_run import CONFIG, KINDS, STEPS, TinyRun, difference, ended, left_alone, window
 from tunesmith.core.batch import Encoding
 from tunesmith.core.errors import MemoryLimitError
@@ -48,10 +52,14 @@ CLOSE = {"fp32": 2e-5, "bf16": 2e-2}
 """How far a gradient may lie from the one of whole batches, as a share of its length"""
 AMPLIFIED = 5
 """By how much more the weights' way may differ: Adam divides by the gradient's own size"""
+MARGIN = 1.3
+"""What a run is left at least, as a multiple of what single windows take"""
 UNDER_A_LIMIT = [kind for kind in KINDS if kind[1] == "fp32"]
 """In bf16 oneDNN crashes where it finds no memory for a kernel, which no program can catch"""
-LITTLE = 12 << 20
-"""Bytes that a command is left: enough for the rows and the model, too little for one window and its gradient"""
+LITTLE = 4 << 20
+"""Bytes that a command is left when it has read rows and model; the gradient of one window is 21 MB"""
+LARGE = {"hidden_size": 256, "num_hidden_layers": 4, "intermediate_size": 2048}
+"""The model of the command"""
 SAID = "[enforce fail at alloc_cpu.cpp:127] . DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"
 Limit = Callable[[Model], object]
 """Takes memory away from the process that calls it"""
@@ -60,6 +68,9 @@ Limit = Callable[[Model], object]
 @dataclass(frozen=True)
 class WideRun(TinyRun):
     """A run whose activations take most of the memory it needs, some 100 MB. Dropout would draw anew in each piece."""
+
+    at_once: int = WINDOWS
+    """Windows that its machine holds, even before a limit begins"""
 
     @property
     def data(self) -> TrainingData:
@@ -78,13 +89,14 @@ class WideRun(TinyRun):
         backbone = build_backbone(CONFIG | WIDER)
         model = Model(backbone, self.task.head(backbone))
         apply_method(model, METHODS.make(self.method, key="method"))
+        hold(model, self.at_once)
         return model
 
     def learn(self, place: Path, limit: Limit) -> None:
-        """Train to the end, leaving in `place` every gradient and the weights before and after.
+        """Train to the end, leaving in `place` every gradient, the weights before and after, and what the run takes.
 
-        The limit begins after the first update: oneDNN has compiled its kernels then. Where memory runs out while it
-        does so, it compiles nothing more in that process.
+        The limit begins after the first update, when oneDNN has compiled its kernels for whole batches: it does not
+        always survive to find no memory for one.
         """
         _give_back_at_once()
         place.mkdir()
@@ -93,7 +105,9 @@ class WideRun(TinyRun):
         _note_gradients(place)
         for event in self.events(model, place, **SETTINGS):
             if isinstance(event, Stepped) and event.step == 1:
+                begun = _mapped("VmSize")
                 limit(model)
+        (place / "takes").write_text(str(_mapped("VmPeak") - begun))
         save_file(model.state_dict(), place / "after.safetensors")
 
 
@@ -106,7 +120,7 @@ def _long(index: int) -> Encoding:
 def _give_back_at_once() -> None:
     """From now on what is freed is no longer mapped, so that a limit on addresses is one on memory."""
     libc, trim, threshold, arenas = ctypes.CDLL(None), -1, -3, -8  # the numbers of malloc.h
-    libc.mallopt(threshold, 256 << 10)
+    libc.mallopt(threshold, 16 << 10)  # below the tensors of a single window, which are cut out of a heap otherwise
     libc.mallopt(trim, 64 << 10)
     libc.mallopt(arenas, 1)
 
@@ -131,11 +145,6 @@ def leave(room: int) -> None:
     """From now on this process may map so many bytes more."""
     most = _mapped("VmSize") + room
     resource.setrlimit(resource.RLIMIT_AS, (most, most))
-
-
-def leave_share(share: float) -> None:
-    """From now on this process may map this share of what it has mapped at most beyond what it does now."""
-    leave(int(share * (_mapped("VmPeak") - _mapped("VmSize"))))
 
 
 def hold(model: Model, most: int) -> None:
@@ -169,9 +178,11 @@ def measure(folder: Path, count: int) -> Finding:
     for trial in range(count - 1):
         place = folder / f"trial-{trial}"
         if trial % 3 == 0:
-            run, share = WideRun(*UNDER_A_LIMIT[trial // 3 % len(UNDER_A_LIMIT)]), draw.uniform(0.1, 0.5)
-            what = f"room for {share:.0%}"
-            fault = _cut_wrong(run, folder, place, lambda _, share=share: leave_share(share), apart)
+            run = WideRun(*UNDER_A_LIMIT[trial // 3 % len(UNDER_A_LIMIT)])
+            whole, single = (_takes(replace(run, at_once=windows), folder) for windows in (WINDOWS, 1))
+            room = int(draw.uniform(MARGIN * single, whole / 2))
+            what = f"room for {room / whole:.0%}"
+            fault = _cut_wrong(run, folder, place, lambda _, room=room: leave(room), apart)
         elif trial % 3 == 1:
             run, most = WideRun(*KINDS[trial // 3 % len(KINDS)]), draw.randrange(1, WINDOWS)
             what = f"room for {most} windows"
@@ -189,10 +200,15 @@ def measure(folder: Path, count: int) -> Finding:
 
 def _roomy(run: WideRun, folder: Path) -> Path:
     """What the run leaves behind that has all the memory it wants."""
-    place = folder / f"roomy-{run.method}-{run.precision}"
+    place = folder / f"roomy-{run.method}-{run.precision}-{run.at_once}"
     if not place.exists():
         done(lambda: run.learn(place, lambda _: None), folder / "output")
     return place
+
+
+def _takes(run: WideRun, folder: Path) -> int:
+    """Bytes that a run maps at most beyond what it has mapped after its first update."""
+    return int((_roomy(run, folder) / "takes").read_text())
 
 
 def _cut_wrong(run: WideRun, folder: Path, place: Path, limit: Limit, apart: Apart) -> str | None:
@@ -265,11 +281,18 @@ def _end_wrong(run: TinyRun, place: Path, step: int) -> str | None:
 
 
 def _command_wrong(folder: Path) -> str | None:
-    """What is wrong with `tunesmith train` that has next to no memory."""
+    """What is wrong with `tunesmith train` that has next to no memory to learn in."""
     command = Command(folder)
+    write_checkpoint(folder / "checkpoint", **LARGE)
+    plain = Training.gradient
+
+    def gradient(training: Training) -> Any:
+        if training.progress.pieces == 1:
+            leave(LITTLE)
+        return plain(training)
 
     def work() -> None:
-        leave(LITTLE)
+        Training.gradient = gradient
         command.train(folder / "run")
 
     child = begin(work, folder / "output")

@@ -1,12 +1,15 @@
 """Spoil one batch or one update of a run that has learnt, and look at what is told and at what is undone.
 
-A batch is spoilt by the wrong label on every example, an update by a thousand times the learning rate. A run that goes
-back is compared with one in whose data order the batch never stood; half of those that go back die as soon as they have
-told of the spike, and go on from their last saved state.
+A batch is spoilt by the wrong label on every example, an update by a thousand times the learning rate. Such an update
+does not always do harm, since Adam divides by what gradients once were, and where no loss leaps there is nothing to
+tell: each trial spoils the first spot of those drawn at which the losses of a run that learns on show a leap. A run
+that goes back is compared with one in whose data order the batch never stood; half of those that go back die as soon as
+they have told of the spike, and go on from their last saved state.
 """
 
 import os
 import random
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +24,7 @@ from tunesmith.tune import training as training_module
 from tunesmith.tune.data import epoch_groups
 from tunesmith.tune.events import Spiked, Stepped
 from tunesmith.tune.settings import TrainSettings
+from tunesmith.tune.spikes import WINDOW
 from tunesmith.tune.training import Training
 
 SAVE_EVERY = 5
@@ -29,11 +33,13 @@ GROUPS = 2
 """Updates of an epoch"""
 LEARNT = range(42, 48)
 """Updates before the one that is spoilt: by then the loss is so low that a bad batch stands out"""
+LEAP = 3
+"""How many times as high as any of the losses before is one that leaps"""
 SETTINGS = {
     "length": "26 epochs", "batch_size": 10, "accumulate": 3, "schedule": "constant", "warmup": 0.0,
     "evaluate_every": "5 steps", "save_every": f"{SAVE_EVERY} steps",
 }  # fmt: skip
-RATES = {"full": 5e-3, "lora": 1e-2}
+RATES = {"full": 5e-3, "lora": 2e-2}
 Spot = tuple[int, int]
 """Epoch and group of what is spoilt"""
 
@@ -89,17 +95,37 @@ SPOILINGS = (
 
 def measure(folder: Path, count: int) -> Finding:
     """`count` spoilt runs: two that undo it, a batch and an update, then two that only tell, kind after kind."""
-    draw, faults = random.Random(0), []
+    draw, faults, calm = random.Random(0), [], 0
     for trial in range(count):
-        kind, spoiling = KINDS[trial // 4 % len(KINDS)], SPOILINGS[trial % 2]
-        place, before = folder / f"trial-{trial}", draw.choice(LEARNT)
-        if trial % 4 < 2:
-            fault = _undone_wrong(LongRun(*kind, "roll_back"), spoiling, before, place, dies=trial // 4 % 2 == 1)
+        kind, spoiling, place = KINDS[trial // 4 % len(KINDS)], SPOILINGS[trial % 2], folder / f"trial-{trial}"
+        spots = draw.sample(LEARNT, len(LEARNT))
+        while spots and not _leaps(LongRun(*kind), spoiling, spots[0], folder / "look"):
+            spots, calm = spots[1:], calm + 1
+        if not spots:
+            fault = "the loss leaps nowhere"
+        elif trial % 4 < 2:
+            fault = _undone_wrong(LongRun(*kind, "roll_back"), spoiling, spots[0], place, dies=trial // 4 % 2 == 1)
         else:
-            fault = _told_wrong(LongRun(*kind), spoiling, before, place)
+            fault = _told_wrong(LongRun(*kind), spoiling, spots[0], place)
         if fault:
-            faults.append(f"{spoiling.name} after {before} updates, {kind}: {fault}")
-    return counted(count, faults)
+            faults.append(f"{spoiling.name} after {spots[:1]} updates, {kind}: {fault}")
+    return counted(count, faults, f", {calm} spots passed over at which no loss leapt" if calm else "")
+
+
+def _leaps(run: LongRun, spoiling: Spoiling, before: int, place: Path) -> bool:
+    """Whether the losses leap, as they stand in the journal of a run that learns on whatever happens."""
+    shows = before + spoiling.shows
+
+    def work() -> None:
+        spoiling.spoil(divmod(before, GROUPS))
+        for event in run.events(run.model(), place):
+            if isinstance(event, Stepped) and event.step == shows:
+                return
+
+    shutil.rmtree(place, ignore_errors=True)
+    done(work, place.with_name("output"))
+    losses = [event["loss"] for event in events(place / "journal.jsonl") if event["event"] == "step"]
+    return losses[-1] > LEAP * max(losses[-1 - WINDOW : -1])
 
 
 def _told_wrong(run: LongRun, spoiling: Spoiling, before: int, place: Path) -> str | None:

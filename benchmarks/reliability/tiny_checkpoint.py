@@ -64,16 +64,17 @@ def write_wordpiece(file: Path) -> int:
     return len(vocabulary)
 
 
-def write_checkpoint(folder: Path) -> Path:
-    """Random BERT weights and a WordPiece tokenizer, the same ones each time."""
+def write_checkpoint(folder: Path, **sizes: int) -> Path:
+    """Random BERT weights and a WordPiece tokenizer, the same ones each time; `sizes` are set in its configuration."""
     folder.mkdir(parents=True, exist_ok=True)
     size = write_wordpiece(folder / "tokenizer.json")
-    config = CONFIG | {"vocab_size": size}
+    config = CONFIG | {"vocab_size": size} | sizes
     (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
     with torch.random.fork_rng():
         torch.manual_seed(7)
         backbone = build_backbone(config)
         state = {to_hub(name, "bert"): tensor for name, tensor in backbone.state_dict().items()}
-        state |= {"pooler.dense.weight": torch.randn(16, 16) * 0.02, "pooler.dense.bias": torch.zeros(16)}
+        width = config["hidden_size"]
+        state |= {"pooler.dense.weight": torch.randn(width, width) * 0.02, "pooler.dense.bias": torch.zeros(width)}
     save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
     return folder

@@ -11,13 +11,15 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+NO_KERNEL = "could not create a primitive"
+"""All that oneDNN says where it finds no memory for a kernel"""
 _SAID = (
     "can't allocate memory",
     "out of memory",
     "not enough memory",
     "bad allocation",
     "std::bad_alloc",
-    "could not create a primitive",  # oneDNN says no more than this where it finds no memory for a kernel
+    NO_KERNEL,
 )
 _GROUPS: Final = (
     (Path("/sys/fs/cgroup"), "memory.max", "memory.current", "inactive_file"),
@@ -69,3 +71,12 @@ def _counted(file: Path, name: str) -> int:
     """The number behind a name, in a file that has one of each in a line."""
     lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
     return int(next(words[1] for words in map(str.split, lines) if words[:1] == [name]))
+
+
+def no_kernel(error: BaseException) -> bool:
+    """Whether it was oneDNN that had no memory for a kernel.
+
+    Its compiler, Xbyak, keeps that fault for the thread and nobody clears it: however much memory there is later, that
+    thread gets no kernel any more but those it has.
+    """
+    return isinstance(error, RuntimeError) and NO_KERNEL in str(error)

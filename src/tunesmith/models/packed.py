@@ -59,7 +59,7 @@ class PackedLinear:
 
 def packs(dtype: torch.dtype) -> bool:
     """Whether this torch on this processor multiplies by packed weights of the type."""
-    if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]  # torch leaves it untyped
+    if not (torch.backends.mkldnn.enabled and torch.backends.mkldnn.is_available()):  # type: ignore[no-untyped-call]  # torch leaves it untyped
         return False
     if dtype == torch.bfloat16:
         return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())

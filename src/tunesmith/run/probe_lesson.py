@@ -10,7 +10,7 @@ from typing import Any, Self
 import numpy as np
 import torch
 
-from tunesmith.core.memory import ran_out
+from tunesmith.core.memory import no_kernel, ran_out
 from tunesmith.core.model import Model
 from tunesmith.run.folder import RunFolder
 from tunesmith.run.journal import Journal
@@ -218,7 +218,8 @@ def _step(training: Training, place: Place, journal: _Notes) -> Step:
         except (MemoryError, RuntimeError) as error:
             if not ran_out(error):
                 raise
-        training.halve()
+            broken = no_kernel(error)
+        training.halve(broken=broken)
     journal.note(stepped)
     return Step(tokens=stepped.tokens, seconds=taken - recalled, busy=busy * (1 - recalled / taken))
 

@@ -76,6 +76,8 @@ class Halved:
     """Pieces of every batch from here on"""
     windows: int
     """Windows of the largest piece"""
+    onednn: bool = True
+    """Whether oneDNN still computes; where memory is short, torch's own kernels take its place"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from tunesmith.core.duration import Duration
-from tunesmith.core.memory import ran_out
+from tunesmith.core.memory import no_kernel, ran_out
 from tunesmith.core.model import Model
 from tunesmith.core.regularizer import Regularizer
 from tunesmith.core.task import Task
@@ -148,7 +148,9 @@ class _Loop:
             except (MemoryError, RuntimeError) as error:
                 if not ran_out(error):
                     raise
-            yield self.training.halve()  # not until the error is gone, whose frames hold the tensors of the pass
+                broken = no_kernel(error)
+            # Not until the error is gone, whose frames hold the tensors of the pass.
+            yield self.training.halve(broken=broken)
 
     def _evaluation_due(self, over: bool) -> bool:
         progress = self.training.progress

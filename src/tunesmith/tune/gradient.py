@@ -51,7 +51,7 @@ def backward(
     scales = _scales(objective, group)
     result = GroupLoss()
     for index, batch in enumerate(group):
-        torch.manual_seed(derived(seed, "dropout", step, index))
+        _draw(seed, step, index)
         total = _weighed(objective, batch, scales, result)
         if not math.isfinite(total.item()):
             raise _not_finite(objective, batch, step)
@@ -59,6 +59,21 @@ def backward(
             total.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         collect()
     return result
+
+
+@torch.no_grad()
+def loss_as_learnt(objective: Objective, group: Sequence[Batch], *, seed: int, step: int) -> float:
+    """The task's mean loss over a group under the dropout that `backward` draws at this step."""
+    model, task, total = objective.model, objective.task, 0.0
+    model.train()
+    for index, batch in enumerate(group):
+        _draw(seed, step, index)
+        total += task.loss(model(batch), batch, head=model.head).item()
+    return total / max(1.0, sum(task.count(batch) for batch in group))
+
+
+def _draw(seed: int, step: int, index: int) -> None:
+    torch.manual_seed(derived(seed, "dropout", step, index))
 
 
 def _weighed(objective: Objective, batch: Batch, scales: Sequence[float], result: GroupLoss) -> Tensor:

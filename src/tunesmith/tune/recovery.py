@@ -9,7 +9,7 @@ import statistics
 
 from tunesmith.tune.events import Blame, Outcome, Spiked
 from tunesmith.tune.saver import Saver, continued
-from tunesmith.tune.spikes import WINDOW, is_spike
+from tunesmith.tune.spikes import WINDOW, broke_weights, is_spike
 from tunesmith.tune.training import Found, Group, Training
 
 MOST_LEFT_OUT = 10
@@ -31,7 +31,9 @@ class Recovery:
         usual = statistics.fmean(losses[-WINDOW:])
         before, cause = training.before(), training.upcoming()
         blame: Blame = "batch"
-        if before is not None and is_spike(losses[:-1], training.loss_of(before)):
+        if before is not None and broke_weights(
+            found.loss.loss, then=losses[-1], now=training.loss_again(before), usual=usual
+        ):
             cause, blame = before, "weights"
         step = training.progress.step + 1
         outcome = self._answer(cause, blame)

@@ -71,7 +71,8 @@ class Saver:
         """
         begin = time.monotonic()
         progress = self.training.progress
-        record = {"schema": 1, "progress": progress.as_record(), **self._identity}
+        present = {"progress": progress.as_record(), "environment": environment(self.training.device)}
+        record = {"schema": 1, **self._identity, **present}
         tensors = self.training.optimizer.state()
         _require_finite(tensors, progress.step)
         if progress.best_step not in (None, progress.step):
@@ -141,6 +142,7 @@ def environment(device: torch.device) -> dict[str, Any]:
         "torch": torch.__version__,
         "threads": torch.get_num_threads(),
         "processor": torch.backends.cpu.get_cpu_capability(),
+        "onednn": bool(torch.backends.mkldnn.enabled),
         "machine": platform.machine(),
     }
 
@@ -152,6 +154,8 @@ def continued(training: Training, state: SavedState) -> tuple[str, ...]:
         DataError: the data are not those the state learnt from.
         ConfigError: a setting, the task, a regularizer or the seed is not what it was; names the key and both values.
     """
+    if not state.record["environment"].get("onednn", True):
+        training.onednn.leave()
     own = identity(training)
     require_same(own, state.record)
     training.progress = Progress.from_record(state.record["progress"])
@@ -162,7 +166,7 @@ def continued(training: Training, state: SavedState) -> tuple[str, ...]:
         best = {name: tensors.get(f"{BEST}.{name}", tensors[f"master.{name}"]) for name in training.form.masters}
         save_best(state.folder.parent, step, best)
     before, now = state.record["environment"], own["environment"]
-    changed = [f"{key} {before.get(key)} is now {now[key]}" for key in now if before.get(key) != now[key]]
+    changed = [f"{key} {before[key]} is now {now[key]}" for key in now if key in before and before[key] != now[key]]
     notes = [f"passed over a damaged state, {fault}" for fault in state.skipped]
     if changed:
         notes.append(f"the result will not be bitwise the same: {', '.join(changed)}")

@@ -16,7 +16,8 @@ from tunesmith.models.precision import Choice
 from tunesmith.tune.data import TrainingData, epoch_groups
 from tunesmith.tune.events import Evaluated, Halved, Started, Stepped
 from tunesmith.tune.form import TrainingForm
-from tunesmith.tune.gradient import GroupLoss, Objective, backward, gradient_error
+from tunesmith.tune.gradient import GroupLoss, Objective, backward, gradient_error, loss_as_learnt
+from tunesmith.tune.onednn import OneDNN
 from tunesmith.tune.optimizers import AdamW, clip_factor, groups_of
 from tunesmith.tune.pieces import cut, doubled
 from tunesmith.tune.progress import Progress
@@ -78,6 +79,7 @@ class Training:
             settings.length or f"{settings.epochs_for(len(data.encodings))} epochs", key="train.length"
         )
         self.progress = Progress()
+        self.onednn = OneDNN()
         self.form = TrainingForm(
             objective.model, precision=choice.precision, device=device, vocabulary=data.vocabulary()
         )
@@ -199,14 +201,11 @@ class Training:
             if [epoch, number] not in self.progress.left_out:
                 return Group(epoch, number, groups[number])
 
-    def loss_of(self, group: Group) -> float:
-        """The loss of a group with the weights as they are, without dropout."""
-        model, task = self.objective.model, self.objective.task
-        model.eval()
-        batches = self.batches(group.batches)
-        with torch.no_grad():
-            total = sum(task.loss(model(batch), batch, head=model.head).item() for batch in batches)
-        return total / max(1.0, sum(task.count(batch) for batch in batches))
+    def loss_again(self, group: Group) -> float:
+        """The loss now of the group that was learnt from last, under the dropout that it was learnt with."""
+        return loss_as_learnt(
+            self.objective, self.batches(group.batches), seed=self.data.seed, step=self.progress.step - 1
+        )
 
     def leave_out(self, group: Group) -> None:
         """Learn nothing from a group, now or when it comes up again."""
@@ -215,12 +214,16 @@ class Training:
         if self.progress.passed_over:
             self._advance()
 
-    def halve(self) -> Halved:
+    def halve(self, *, broken: bool) -> Halved:
         """Send batches through the model in twice as many pieces from here on, after `step` ran out of memory.
+
+        `broken` tells whether oneDNN can compile nothing more.
 
         Raises:
             MemoryLimitError: windows go through one by one already.
         """
+        if broken or (self.device.type == "cpu" and self.choice.precision == "fp32"):
+            self.onednn.leave(broken=broken)
         batches = self._groups[self.progress.group]
         self.progress.pieces = doubled(batches, self.progress.pieces)
         self.recall = None
@@ -228,7 +231,8 @@ class Training:
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
         largest = max(len(piece) for piece in cut(batches, self.progress.pieces))
-        return Halved(step=self.progress.step, pieces=self.progress.pieces, windows=largest)
+        onednn = self.onednn.computes
+        return Halved(step=self.progress.step, pieces=self.progress.pieces, windows=largest, onednn=onednn)
 
     def take(self, best: Mapping[str, Tensor]) -> None:
         """Put the best weights into the model."""
@@ -239,6 +243,7 @@ class Training:
         """Give the model back as plain as it came, with what it learnt."""
         self.form.fade(self.progress.unseen_decay if self._left is None else self._left)
         self.form.undo()
+        self.onednn.close()
 
     def rate(self) -> float:
         """The learning rate of the next step."""

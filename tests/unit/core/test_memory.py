@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tunesmith.core import memory
-from tunesmith.core.memory import ran_out
+from tunesmith.core.memory import no_kernel, ran_out
 
 
 @pytest.mark.parametrize(
@@ -44,3 +44,8 @@ def test_a_container_without_a_limit_has_what_the_machine_has(group: Path) -> No
     (group / "max").write_text("max\n", encoding="ascii")
     free = memory.free_memory()
     assert free is not None and free > 1_000_000
+
+
+def test_memory_that_a_kernel_did_not_find_is_told_from_memory_that_a_tensor_did_not() -> None:
+    assert no_kernel(RuntimeError("could not create a primitive"))
+    assert not no_kernel(RuntimeError("can't allocate memory")) and not no_kernel(MemoryError())

@@ -64,6 +64,16 @@ def test_a_resumed_run_cuts_as_the_stopped_one_did(bench: Any, checkpoints: Path
     assert equal_weights(whole, again) and not of(Halved, events)
 
 
+@pytest.mark.parametrize(("precision", "computes"), [("fp32", False), ("bf16", True)])
+def test_a_run_in_fp32_goes_without_onednn_once_memory_ran_out(bench: Any, precision: str, computes: bool) -> None:
+    events = bench.events(cramped(bench.model(), 3), precision=precision)
+    while not isinstance(event := next(events), Halved):
+        assert torch.backends.mkldnn.enabled
+    assert event.onednn == torch.backends.mkldnn.enabled == computes
+    events.close()
+    assert torch.backends.mkldnn.enabled
+
+
 def test_a_window_too_large_alone_is_an_error_and_changes_nothing(bench: Any) -> None:
     model = bench.model()
     before = {name: value.clone() for name, value in model.state_dict().items()}
@@ -109,9 +119,18 @@ settings = TrainSettings(length="1 steps", learning_rate=1e-4, batch_size=32, pr
 events = fit(model, task, TrainingData(encodings=rows, ids=[str(i) for i in range(32)]), settings=settings)
 print(type(next(events)).__name__)
 used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-resource.setrlimit(resource.RLIMIT_AS, (used + MARGIN, used + MARGIN))
+everything = resource.getrlimit(resource.RLIMIT_AS)
+resource.setrlimit(resource.RLIMIT_AS, (used + MARGIN, everything[1]))
 for event in events:
     print(type(event).__name__, getattr(event, "pieces", ""), flush=True)
+"""
+UNTIL_ONEDNN_BREAKS = """
+try:
+    for count in range(2, 64):
+        torch.nn.functional.gelu(torch.ones(count, 512))
+except RuntimeError as error:
+    print(error)
+resource.setrlimit(resource.RLIMIT_AS, everything)
 """
 
 
@@ -120,10 +139,29 @@ for event in events:
 def test_a_process_with_little_memory_learns_or_says_why_not(margin: int, told: str) -> None:
     """The real allocator, under a real limit: 32 windows of 128 tokens need more than a gigabyte."""
     script = LIMITED.replace("MARGIN", str(margin))
-    # Addresses, not memory, are what is limited: threads may not reserve any, and what is freed is given back at once.
+    said = run_alone(script)
+    words = said.split()
+    assert "Halved" in words and any(told in word for word in words), said
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the memory of a process is limited through Linux here")
+def test_a_kernel_that_found_no_memory_once_does_not_end_a_run_that_has_plenty() -> None:
+    """oneDNN refuses every kernel from then on, so that no piece is small enough."""
+    lines = LIMITED.replace("MARGIN", str(160 << 10)).split("for event in events:")
+    said = run_alone(lines[0] + UNTIL_ONEDNN_BREAKS + "for event in events:" + lines[1])
+    if "could not create a primitive" not in said:
+        pytest.skip("oneDNN compiles nothing here")
+    words = said.split()
+    assert words.count("Halved") == 1 and "Stepped" in words and "MemoryLimitError" not in said, said
+
+
+def run_alone(script: str) -> str:
+    """What a process says in which addresses, which are limited, are as good as memory.
+
+    Threads may not reserve any, and what is freed is given back at once.
+    """
     alone = {"OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": "65536"}
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=False, env=os.environ | alone
     )
-    said = done.stdout.split() + done.stderr.split()
-    assert "Halved" in said and any(told in word for word in said), done.stdout + done.stderr
+    return done.stdout + done.stderr

@@ -12,7 +12,7 @@ from tunesmith.tune import training as training_module
 from tunesmith.tune.checkpoint import Keeping, newest
 from tunesmith.tune.events import Saved, Spiked, Stepped
 from tunesmith.tune.progress import Progress
-from tunesmith.tune.spikes import is_spike
+from tunesmith.tune.spikes import broke_weights, is_spike
 from tunesmith.tune.training import Training
 
 LONG = {"length": "10 epochs", "batch_size": 12, "schedule": "constant", "warmup": 0.0}
@@ -68,6 +68,32 @@ def test_what_is_usual_is_known_after_some_losses() -> None:
     assert not is_spike([0.1] * 15, 9.0)
     assert is_spike([0.1] * 16, 0.2) and not is_spike([0.1] * 16, 0.12)
     assert not is_spike([0.1, 1.0] * 16, 2.0) and is_spike([0.1, 1.0] * 16, 4.0)
+
+
+def test_the_update_is_blamed_where_its_batch_looks_more_like_the_spike_than_like_itself() -> None:
+    assert broke_weights(4.0, then=0.1, now=2.0, usual=0.4) and broke_weights(4.0, then=0.1, now=0.7, usual=0.4)
+    assert not broke_weights(4.0, then=0.1, now=0.6, usual=0.4) and not broke_weights(
+        4.0, then=0.1, now=0.05, usual=0.4
+    )
+    assert not broke_weights(4.0, then=1e-6, now=0.01, usual=0.4)  # ten thousand times as high, and lower than usual
+
+
+def test_a_batch_is_asked_again_under_the_dropout_it_was_learnt_with(
+    bench: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain, then, now = Training.update, [], []
+
+    def update(self: Training, found: Any) -> Stepped:
+        stepped = plain(self, found, rate=0.0)
+        group = self.before()
+        assert group is not None
+        then.append(found.loss.loss)
+        now.append(self.loss_again(group))
+        return stepped
+
+    monkeypatch.setattr(Training, "update", update)
+    bench.trained(bench.model(dropout=0.3), accumulate=2)
+    assert len(then) == 10 and now == pytest.approx(then, rel=1e-6)
 
 
 def test_a_plain_run_has_none(bench: Any) -> None:
