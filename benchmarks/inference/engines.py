@@ -17,11 +17,15 @@ from itertools import accumulate
 
 @dataclass(frozen=True)
 class Engine:
-    """`one` answers a row, `many` a list of rows in its order; `tags_of` reads an answer."""
+    """`one` answers a row, `many` a list of rows in its order; `tags_of` reads an answer.
+
+    `likeliest` gives the likeliest tag of every word of each row, by itself and without a look at what is legal.
+    """
 
     one: Callable
     many: Callable
     tags_of: Callable
+    likeliest: Callable
 
 
 def opened(name, bundle):
@@ -34,6 +38,8 @@ NAMES = ("pipeline_32", "pipeline", "pipeline_best", *PRECISIONS)
 
 
 def _predictor(bundle, precision):
+    from benchmarks.training.ours import answers_of
+
     import tunesmith
 
     predictor = tunesmith.load(bundle, precision=precision)
@@ -49,7 +55,12 @@ def _predictor(bundle, precision):
                 tags[word] = f"{'I' if place else 'B'}-{span.label}"
         return tags
 
-    return Engine(lambda row: many([row])[0], many, tags_of)
+    def likeliest(rows):
+        found = predictor.answer(list(examples(rows)))
+        labels = predictor.bundle.task.label_names
+        return answers_of("ner", list(examples(rows)), found.windows, found.logits, labels)
+
+    return Engine(lambda row: many([row])[0], many, tags_of, likeliest)
 
 
 def examples(rows):
@@ -92,4 +103,7 @@ def _pipeline(name, bundle):
                 tags[begins[piece["start"]]] = piece["entity"]
         return tags
 
-    return Engine(lambda row: tagger(row.text), many, tags_of)
+    def likeliest(rows):
+        return [tags_of(row, answer) for row, answer in zip(rows, many(rows), strict=True)]
+
+    return Engine(lambda row: tagger(row.text), many, tags_of, likeliest)
