@@ -16,6 +16,7 @@ from tunesmith.models.precision import Choice
 from tunesmith.tune.data import TrainingData, epoch_groups
 from tunesmith.tune.events import Evaluated, Halved, Started, Stepped
 from tunesmith.tune.form import TrainingForm
+from tunesmith.tune.freed import FreedMemory
 from tunesmith.tune.gradient import GroupLoss, Objective, backward, gradient_error, loss_as_learnt
 from tunesmith.tune.onednn import OneDNN
 from tunesmith.tune.optimizers import AdamW, clip_factor, groups_of
@@ -80,6 +81,7 @@ class Training:
         )
         self.progress = Progress()
         self.onednn = OneDNN()
+        self.freed = FreedMemory()
         self.form = TrainingForm(
             objective.model, precision=choice.precision, device=device, vocabulary=data.vocabulary()
         )
@@ -228,6 +230,7 @@ class Training:
         self.progress.pieces = doubled(batches, self.progress.pieces)
         self.recall = None
         self.optimizer.discard()
+        self.freed.give_back()
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
         largest = max(len(piece) for piece in cut(batches, self.progress.pieces))
@@ -244,6 +247,7 @@ class Training:
         self.form.fade(self.progress.unseen_decay if self._left is None else self._left)
         self.form.undo()
         self.onednn.close()
+        self.freed.give_back()
 
     def rate(self) -> float:
         """The learning rate of the next step."""
