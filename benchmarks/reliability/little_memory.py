@@ -9,6 +9,7 @@ take. The margin is for what a piece that did not fit leaves behind: kernels for
 """
 
 import ctypes
+import os
 import random
 import re
 import resource
@@ -123,6 +124,7 @@ def _give_back_at_once() -> None:
     libc.mallopt(threshold, 16 << 10)  # below the tensors of a single window, which are cut out of a heap otherwise
     libc.mallopt(trim, 64 << 10)
     libc.mallopt(arenas, 1)
+    os.environ["MALLOC_TRIM_THRESHOLD_"] = str(64 << 10)  # a run keeps what it frees, unless it finds a wish
 
 
 def _note_gradients(place: Path) -> None:
