@@ -106,8 +106,7 @@ class AdamW:
         """Euclidean norm of everything collected; infinite or nan as soon as one number in it is."""
         if not self._sums:
             return 0.0
-        norms = torch._foreach_norm(list(self._sums.values()), 2)
-        return float(torch.linalg.vector_norm(torch.stack(norms)))
+        return float(torch.linalg.vector_norm(torch.stack(_norms(list(self._sums.values())))))
 
     def faulty(self) -> list[str]:
         """Names of the parameters whose collected gradient is not finite."""
@@ -190,6 +189,13 @@ class AdamW:
             for name, value in own.items():
                 value.copy_(tensors[name])
         self._publish(self.parameters)
+
+
+def _norms(tensors: Sequence[Tensor]) -> Sequence[Tensor]:
+    """Of each tensor, as a number on its device. On a processor its product with itself takes half the time."""
+    if tensors[0].device.type != "cpu":
+        return torch._foreach_norm(tensors, 2)
+    return [torch.dot(flat, flat).sqrt_() for flat in (tensor.reshape(-1) for tensor in tensors)]
 
 
 def clip_factor(norm: float, longest: float) -> float:
