@@ -28,7 +28,7 @@ _HEADER: Final = len(_OPENING) + 64 + len(_CLOSING)
 
 
 class _Closed(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class FileRecord(_Closed):

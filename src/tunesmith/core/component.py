@@ -17,16 +17,16 @@ from functools import cached_property
 from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
-from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from tunesmith.core.errors import ConfigError, Place
+from tunesmith.core.meaning import meaning_of
 
 
 class Component(BaseModel):
-    """A frozen, strict, closed value with behaviour. A field's docstring is its help."""
+    """A frozen, strict, closed value with behaviour. A field's docstring is its help (`meaning.py`)."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     @classmethod
     def kind(cls) -> str:
@@ -128,18 +128,20 @@ def _remedy(model: type[BaseModel], fault: ErrorDetails, path: str) -> str:
     if fault["type"] == "missing":
         return f"write {path} = ..."
     *above, name = fault["loc"] or ("",)
-    known = _fields_at(model, above)
+    owner = _model_at(model, above)
+    known = owner.model_fields if owner else {}
     if fault["type"] == "extra_forbidden":
         near = difflib.get_close_matches(str(name), known, n=1)
         return (f"did you mean {near[0]!r}? " if near else "") + f"Known here: {', '.join(sorted(known))}."
-    meaning = known[str(name)].description if str(name) in known else None
+    meaning = meaning_of(owner, str(name)) if owner and str(name) in known else ""
     return f"the key means: {' '.join(meaning.split())}" if meaning else "correct the value."
 
 
-def _fields_at(model: type[BaseModel], path: Sequence[int | str]) -> dict[str, FieldInfo]:
+def _model_at(model: type[BaseModel], path: Sequence[int | str]) -> type[BaseModel] | None:
+    """The table that a path of keys leads to; None where it leads out of the tables."""
     for part in path:
         annotation = model.model_fields[str(part)].annotation if str(part) in model.model_fields else None
         if not (inspect.isclass(annotation) and issubclass(annotation, BaseModel)):
-            return {}
+            return None
         model = annotation
-    return model.model_fields
+    return model

@@ -14,7 +14,7 @@ from tunesmith.prepare.characters import LEVELS, Level
 
 WORTHWHILE = 0.005
 """The share of entities that single characters must save over character classes."""
-_COMPARED = 2000
+_COMPARED = 200
 """Examples with words that are compared with what raw texts would be cut into."""
 
 

@@ -27,7 +27,7 @@ from tunesmith.tune.settings import TrainSettings
 class SplitSettings(BaseModel):
     """How dev and test rows are taken from the training file where no files are given for them."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     dev: float = 0.1
     """Share of rows that choose the best checkpoint and thresholds."""
@@ -40,7 +40,7 @@ class SplitSettings(BaseModel):
 class DataSettings(BaseModel):
     """Where the rows are. Any further key is an option of the file format (`format`, `text`, `encoding`, ...)."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     train: str
     """File or folder the model learns from, relative to the configuration (or to `--data`)."""
@@ -63,7 +63,7 @@ class DataSettings(BaseModel):
 class SilverSettings(BaseModel):
     """Pairs of training texts, as given and new ones, scored by the backbone's own cosine, to learn ahead of gold."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     pairs: int = Field(ge=1)
     """How many new ones; fewer where there are not so many."""

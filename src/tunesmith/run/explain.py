@@ -11,6 +11,7 @@ from pydantic_core import PydanticUndefined
 
 from tunesmith.core.component import Room
 from tunesmith.core.errors import ConfigError, Place
+from tunesmith.core.meaning import meaning_of
 from tunesmith.core.rooms import METHODS, REGULARIZERS, TASKS, TRACKERS
 from tunesmith.run.config import DataSettings, SilverSettings, SplitSettings
 from tunesmith.tune.settings import TrainSettings
@@ -60,7 +61,7 @@ def explained(key: str) -> Meaning:
 
 def _fields(prefix: str, model: type[BaseModel]) -> Iterator[tuple[str, Meaning]]:
     for name, field in model.model_fields.items():
-        yield f"{prefix}.{name}", Meaning(field.description or "", _type(field), _default(field))
+        yield f"{prefix}.{name}", Meaning(meaning_of(model, name), _type(field), _default(field))
 
 
 def _type(field: FieldInfo) -> str:

@@ -10,7 +10,7 @@ from tunesmith.core.errors import Place, UsageError
 class ServeSettings(BaseModel):
     """Limits of one service. Sizes in bytes or code points, times in seconds."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     host: str = "127.0.0.1"
     """The address to listen on. Anything but loopback asks for an API key, or for `insecure`."""

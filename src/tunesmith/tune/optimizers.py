@@ -191,7 +191,7 @@ class AdamW:
         self._publish(self.parameters)
 
 
-def _norms(tensors: Sequence[Tensor]) -> Sequence[Tensor]:
+def _norms(tensors: list[Tensor]) -> tuple[Tensor, ...] | list[Tensor]:
     """Of each tensor, as a number on its device. On a processor its product with itself takes half the time."""
     if tensors[0].device.type != "cpu":
         return torch._foreach_norm(tensors, 2)

@@ -16,7 +16,7 @@ DEFAULT_EPOCHS, MOST_EPOCHS, ENOUGH_UPDATES = 3, 20, 400
 class TrainSettings(BaseModel):
     """How long, how fast, how much at once, and what is kept."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     length: str | None = None
     """How long to train: "3 epochs", "500 steps" or "20 minutes"; only minutes make a run depend on the machine's pace.

@@ -6,13 +6,14 @@ import pytest
 
 from tunesmith.core.component import validated
 from tunesmith.core.errors import ConfigError
+from tunesmith.core.meaning import meaning_of
 from tunesmith.tune.settings import TrainSettings
 
 
 def test_defaults_work_and_every_field_is_documented() -> None:
     settings = validated(TrainSettings, {}, key="train")
     assert settings.windows == 16
-    assert all(field.description for field in TrainSettings.model_fields.values())
+    assert all(meaning_of(TrainSettings, name) for name in TrainSettings.model_fields)
     assert len(TrainSettings.model_fields) <= 22
 
 

@@ -28,7 +28,7 @@ Name = Annotated[str | None, BeforeValidator(_name)]
 class Group(BaseModel):
     """A frozen, strict, closed set of options."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class Columns(Group):
