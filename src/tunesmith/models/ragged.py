@@ -1,4 +1,4 @@
-"""From rows laid end to end to small padded blocks and back: the only place where padding exists.
+"""From rows laid end to end to small padded blocks and back: the only place where padding is made.
 
 Windows are sorted by length and cut into at most four chunks. A chunk is a stack of equally long blocks: each holds one
 window, padded to the longest of them, or where that is asked for, as many short windows as fit, which do not see each
@@ -69,7 +69,7 @@ class Chunk:
         return self.blocks * self.longest
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Plan:
     """How a batch is cut. `gather` [P] names the row of N behind every padded row, `place` [N] is its inverse."""
 
