@@ -45,7 +45,7 @@ than they save."""
 class _Short(torch.autograd.Function):
     """softmax(q k^T * scale + bias) v with dropout on the weights, forward and backward by batched products.
 
-    Padding repeats a row, so that a gradient reached it: there the gradient from above is cleared.
+    The gradient from above is cleared on padding, which repeats a row and would pass on what belongs to that.
     """
 
     @staticmethod
