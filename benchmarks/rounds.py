@@ -49,6 +49,14 @@ def read(log):
     return [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()] if log.exists() else []
 
 
+def by_processor(rows):
+    """{processor: its rows}, in the order they were written: figures of one machine say nothing about another."""
+    found = {}
+    for row in rows:
+        found.setdefault(row["processor"], []).append(row)
+    return found
+
+
 def spread(values, digits=2):
     """Median and range."""
     return f"{statistics.median(values):,.{digits}f} [{min(values):,.{digits}f}..{max(values):,.{digits}f}]"

@@ -60,9 +60,9 @@ BARS = (
 )
 
 
-def table(log):
-    """Markdown, one line a bar."""
-    rows = [row for row in rounds.read(log) if row["rows"] >= ROWS]
+def table(rows):
+    """Markdown, one line a bar, from rows of one machine."""
+    rows = [row for row in rows if row["rows"] >= ROWS]
     head = ["measured", "median [range]", "by processor time", "bar", "met", "rounds", "threads", "others", "commit"]
     lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
     for bar in BARS:

@@ -83,7 +83,8 @@ def main():
     parser.add_argument("--variant", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.table:
-        print(bars.table(options.out))
+        for processor, rows in rounds.by_processor(rounds.read(options.out)).items():
+            print(f"## {processor}\n\n{bars.table(rows)}\n")
         return
     if options.variant:
         one(options)

@@ -6,11 +6,9 @@ run that has both decides.
 
 import statistics
 from dataclasses import dataclass
-from pathlib import Path
 
 from benchmarks import rounds
 
-STARTUP = Path(__file__).with_name("startup.jsonl")
 ROWS, EPOCHS = 1000, 3
 BUSY = 0.15
 
@@ -51,9 +49,8 @@ BARS = (
 )
 
 
-def table(log):
-    """Markdown, one line a bar."""
-    rows = [*rounds.read(log), *rounds.read(STARTUP)]
+def table(rows):
+    """Markdown, one line a bar, from rows of one machine."""
     head = ["measured", "median [range]", "bar", "met", "score, peer's", "rounds", "threads", "others", "commit"]
     lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
     for bar in BARS:

@@ -22,7 +22,7 @@ from benchmarks.training import bars, effects, recipe
 from benchmarks.training import rows as data_rows
 from benchmarks.training.measured import as_row
 
-LOG = Path(__file__).with_name("speed.jsonl")
+LOG, STARTUP = (Path(__file__).with_name(f"{name}.jsonl") for name in ("speed", "startup"))
 SWITCHES = (
     "no_ragged", "no_ragged_hosted", "no_own_attention", "no_fp32_attention", "round_1", "round_16", "round_64",
     "whole_table", "torch_dropout", "one_chunk", "window_a_block", "no_recall",
@@ -78,7 +78,8 @@ def main():
     parser.add_argument("--seed", type=int, default=0, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.table:
-        print(f"{bars.table(options.out)}\n\n{effects.table(rounds.read(options.out))}")
+        for processor, rows in rounds.by_processor([*rounds.read(options.out), *rounds.read(STARTUP)]).items():
+            print(f"## {processor}\n\n{bars.table(rows)}\n\n{effects.table(rows)}\n")
     elif options.variant:
         one(options)
     else:
