@@ -230,7 +230,7 @@ class Training:
         self.progress.pieces = doubled(batches, self.progress.pieces)
         self.recall = None
         self.optimizer.discard()
-        self.freed.give_back()
+        self.freed.close()
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
         largest = max(len(piece) for piece in cut(batches, self.progress.pieces))
@@ -247,7 +247,7 @@ class Training:
         self.form.fade(self.progress.unseen_decay if self._left is None else self._left)
         self.form.undo()
         self.onednn.close()
-        self.freed.give_back()
+        self.freed.close()
 
     def rate(self) -> float:
         """The learning rate of the next step."""
@@ -273,6 +273,7 @@ class Training:
     def evaluate(self, score_of: Callable[[Model], float]) -> Evaluated:
         """Score the model as it is."""
         begin = time.perf_counter()
+        self.freed.release()
         self.form.fade(self.progress.unseen_decay)
         score = float(score_of(self.objective.model))
         best = self.progress.note_score(score, self.settings.best)
