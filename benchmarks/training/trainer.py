@@ -44,8 +44,7 @@ def measure(task, data, *, epochs, seed, best=False, lora=False):
     model = model_for(task, data.labels)
     if lora:
         model = _wrapped(model, task)
-    rates = matmul_rates()
-    bf16 = best and rates["bf16"] > rates["fp32"]
+    bf16 = best and _bf16_is_faster()
     faster = {"train_sampling_strategy": "group_by_length", "bf16": bf16} if best else {}
     laps = _Laps()
     with tempfile.TemporaryDirectory() as scratch:
@@ -85,6 +84,11 @@ def measure(task, data, *, epochs, seed, best=False, lora=False):
         answers=answers_of(task, output.predictions, output.label_ids, data.labels),
         whole=not lora,
     )
+
+
+def _bf16_is_faster():
+    rates = matmul_rates()
+    return rates["bf16"] > rates["fp32"]
 
 
 def _wrapped(model, task):
