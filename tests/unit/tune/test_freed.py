@@ -6,16 +6,16 @@ import sys
 
 import pytest
 
-PAGE, TENSORS = 4096, 20
+PAGE, ROUNDS = 4096, 20
 BYTES = 80 << 20
-"""In four pieces, together more than glibc leaves at the end of its heap by itself"""
+"""Of a round, in four pieces that together take more than glibc leaves at the end of its heap by itself"""
 PROGRAM = f"""
 import resource, torch
 from tunesmith.tune.freed import FreedMemory
 
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    for _ in range({TENSORS}):
+    for _ in range({ROUNDS}):
         [torch.zeros({BYTES} // 16).add_(1) for _ in range(4)]
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
@@ -31,7 +31,7 @@ print(int(freed.kept), faults())
 
 
 def faults(**environment):
-    """[(kept, page faults of twenty tensors)] while memory is kept, after it was released, and at the end."""
+    """[(kept, page faults of twenty rounds)] while memory is kept, after it was released, and at the end."""
     plain = {name: value for name, value in os.environ.items() if not name.startswith(("MALLOC_", "GLIBC_"))}
     ran = subprocess.run(
         [sys.executable, "-c", PROGRAM], env=plain | environment, capture_output=True, text=True, check=True
