@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from benchmarks.training import ours
 
-from tunesmith.models import attention, dropout, loading, ragged
+from tunesmith.models import attention, dropout, encoder, loading, ragged
 from tunesmith.models.hosted import HostedBackbone
 from tunesmith.models.weights import read_tensors
 from tunesmith.tune import data as tune_data
@@ -91,6 +91,17 @@ def window_a_block():
     attention.LEARNING = attention.LEARNING_BF16 = ragged.ANSWERING
 
 
+def whole_last_layer():
+    """The last layer goes on with every row, and the head picks those it reads."""
+    plain = encoder.Encoder.forward
+
+    def forward(self, batch, *, embeddings=None, places=None):
+        hidden = plain(self, batch, embeddings=embeddings)
+        return hidden if places is None else hidden.index_select(0, places)
+
+    encoder.Encoder.forward = forward
+
+
 def no_recall():
     """A frozen backbone is asked in every epoch."""
     training.recall_of = lambda *_: None
@@ -108,6 +119,7 @@ SWITCHES = {
     "torch_dropout": torch_dropout,
     "one_chunk": one_chunk,
     "window_a_block": window_a_block,
+    "whole_last_layer": whole_last_layer,
     "no_recall": no_recall,
 }
 """`fp32` of `speed.py` shows what bf16 brings. The base is `tunesmith`, rounded to 32, and that of `no_recall` is

@@ -21,6 +21,7 @@ TRICKS = {
     "no_recall": "hidden states below a frozen backbone kept (head_only), against computed in every epoch",
     "one_chunk": "attention in up to four chunks of like length, against one",
     "window_a_block": "blocks that windows share in attention, against a block each",
+    "whole_last_layer": "behind the last attention only rows that the head reads, against all",
 }
 BASE = "tunesmith"
 BASES = {"no_recall": "head_only"}

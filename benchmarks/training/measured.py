@@ -8,6 +8,8 @@ first use. Memory is the peak at the end of training, before anything is scored.
 
 D is the width, I the inner width, L the mean length of the text that a token stands in; 3 counts forward once and
 backward twice. Padding, dropout, norms and the optimizer are not counted: they are what keeps a loop from the limit.
+Every token counts through every layer whole, for every variant, also where ours takes to the end of the last layer
+only the rows that the head reads.
 """
 
 import json

@@ -25,7 +25,7 @@ from benchmarks.training.measured import as_row
 LOG, STARTUP = (Path(__file__).with_name(f"{name}.jsonl") for name in ("speed", "startup"))
 SWITCHES = (
     "no_ragged", "no_ragged_hosted", "no_own_attention", "no_fp32_attention", "round_1", "round_16", "round_64",
-    "whole_table", "torch_dropout", "one_chunk", "window_a_block", "no_recall",
+    "whole_table", "torch_dropout", "one_chunk", "window_a_block", "whole_last_layer", "no_recall",
 )  # fmt: skip
 """Those of `ablation.py`, named here too because a driver must not import torch"""
 VARIANTS = {

@@ -60,7 +60,7 @@ class Batch:
     place_counts: tuple[int, ...]
     """[B] places of each window; they sum to M"""
     hidden: Tensor | None = None
-    """[N, D] hidden states that are known already, of a backbone that does not learn"""
+    """[M, D] hidden states at `places` that are known already, of a backbone that does not learn"""
 
     @property
     def offsets(self) -> Tensor:

@@ -1,4 +1,4 @@
-"""A backbone with a head. Heads, tasks and regularizers see `hidden` [N, D]; only the backbone knows window borders."""
+"""A backbone with a head. Heads, tasks and regularizers see `hidden` [M, D]; only the backbone knows window borders."""
 
 from abc import abstractmethod
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from tunesmith.core.batch import Batch
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """`hidden` [N, D] of every token and `logits` [M, C] at the places of the batch, both fp32 unless autocast."""
+    """`hidden` [M, D] and `logits` [M, C] at the places of the batch, both fp32 unless autocast."""
 
     hidden: Tensor
     logits: Tensor
@@ -36,8 +36,11 @@ class Backbone(nn.Module):
         """The input of the first layer, [N, D]: what adversarial training perturbs and attributions start from."""
 
     @abstractmethod
-    def forward(self, batch: Batch, *, embeddings: Tensor | None = None) -> Tensor:
-        """Hidden states of the last layer, [N, D]. `embeddings` [N, D] stands in for `embed(batch)`."""
+    def forward(self, batch: Batch, *, embeddings: Tensor | None = None, places: Tensor | None = None) -> Tensor:
+        """Hidden states of the last layer, [N, D], or [M, D] of the rows `places` [M] where only they are read.
+
+        `embeddings` [N, D] stands in for `embed(batch)`.
+        """
 
     @abstractmethod
     def attention_on(self, device: torch.device, dtype: torch.dtype) -> str:
@@ -65,7 +68,7 @@ class Model(nn.Module):
         return self
 
     def forward(self, batch: Batch, *, embeddings: Tensor | None = None) -> Output:
-        """Hidden states of all tokens and logits at the places of the batch."""
+        """Hidden states and logits at the places of the batch."""
         known = batch.hidden if embeddings is None else None
-        hidden = self.backbone(batch, embeddings=embeddings) if known is None else known
-        return Output(hidden, self.head(hidden.index_select(0, batch.places)))
+        hidden = self.backbone(batch, embeddings=embeddings, places=batch.places) if known is None else known
+        return Output(hidden, self.head(hidden))

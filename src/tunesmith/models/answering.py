@@ -3,7 +3,7 @@
 The mathematics is that of `encoder.py`, in two number formats. fp32 gives the numbers of training to six digits. bf16
 keeps 8 bits of mantissa in weights and activations and sums in fp32; the head, and so the logits, stay in fp32.
 
-Shapes: N rows, D width, E embedding width.
+Shapes: N rows, M of them that are read, D width, E embedding width.
 """
 
 import copy
@@ -21,6 +21,7 @@ from tunesmith.models.encoder import Embeddings, Encoder, Layer
 from tunesmith.models.packed import PackedLinear
 from tunesmith.models.precision import Precision
 from tunesmith.models.ragged import Plan, plan
+from tunesmith.models.row_counts import padded, rounded
 
 _TYPES: Mapping[Precision, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
@@ -36,16 +37,6 @@ def answering(model: Model, *, precision: Precision) -> Model:
     if dtype == torch.float32:
         return Model(backbone, model.head).eval()
     return Model(_Cast(copy.deepcopy(backbone), dtype), model.head).eval()
-
-
-def rounded(rows: int) -> int:
-    """`rows` with three binary digits behind the first, rounded up: at most an eighth more.
-
-    For every count of rows that it meets, oneDNN builds a kernel and keeps it, half a megabyte each: a stream of
-    batches of any size would never stop to grow.
-    """
-    step = max(1, 1 << (rows.bit_length() - 1) >> 3)
-    return -(-rows // step) * step
 
 
 class AnsweringEncoder(Backbone):
@@ -64,23 +55,19 @@ class AnsweringEncoder(Backbone):
         """The input of the first layer, [N, D], in the format of the weights."""
         return self._embeddings(batch)
 
-    def forward(self, batch: Batch, *, embeddings: Tensor | None = None) -> Tensor:
-        """Hidden states of the last layer, [N, D] fp32."""
+    def forward(self, batch: Batch, *, embeddings: Tensor | None = None, places: Tensor | None = None) -> Tensor:
+        """Hidden states of the last layer, [N, D] fp32, or [M, D] at `places` [M]."""
         x = self.embed(batch) if embeddings is None else embeddings
         layout, rows = plan(batch.lengths, x.device), len(x)
-        x = _padded(x, rounded(rows))
+        x = padded(x, rounded(rows))
+        last = self._layers[-1]
         for layer in self._layers:
-            x = layer(x, layout, rows)
-        return x[:rows].float()
+            x = layer(x, layout, rows, places if layer is last else None)
+        return x[: rows if places is None else len(places)].float()
 
     def attention_on(self, device: torch.device, dtype: torch.dtype) -> str:
         """As on any processor."""
         return "padded in chunks"
-
-
-def _padded(x: Tensor, rows: int) -> Tensor:
-    """[N, D] with rows of zeros behind it, [rows, D]."""
-    return x if len(x) == rows else F.pad(x, (0, 0, 0, rows - len(x)))
 
 
 class _Embeddings:
@@ -105,7 +92,7 @@ class _Embeddings:
         if self._project is None:
             return x
         rows = len(x)
-        return self._project(_padded(x, rounded(rows)))[:rows]
+        return self._project(padded(x, rounded(rows)))[:rows]
 
 
 class _Layer:
@@ -124,10 +111,13 @@ class _Layer:
         self._down = PackedLinear(forward.down.weight, forward.down.bias, dtype=dtype)
         self._feed_forward_norm = _Norm(trained.feed_forward_norm, dtype)
 
-    def __call__(self, x: Tensor, layout: Plan, rows: int) -> Tensor:
-        """[rounded N, D] to the same, of which the first `rows` mean something."""
+    def __call__(self, x: Tensor, layout: Plan, rows: int, places: Tensor | None) -> Tensor:
+        """[rounded N, D] to the same, of which the first `rows` mean something, or to [rounded M, D] at `places`."""
         mixed = attend(self._qkv(x)[:rows], layout, heads=self._heads, dropout=0.0)
-        x = self._attention_norm(self._output.added(_padded(mixed, len(x)), x))
+        if places is not None:
+            x, mixed = x.index_select(0, places), mixed.index_select(0, places)
+            x = padded(x, rounded(len(places)))
+        x = self._attention_norm(self._output.added(padded(mixed, len(x)), x))
         return self._feed_forward_norm(self._down.added(self._up.activated(x, self._activation), x))
 
 
@@ -157,8 +147,8 @@ class _Cast(Backbone):
         embedded: Tensor = self._inner.embed(batch)
         return embedded
 
-    def forward(self, batch: Batch, *, embeddings: Tensor | None = None) -> Tensor:
-        hidden: Tensor = self._inner(batch, embeddings=embeddings)
+    def forward(self, batch: Batch, *, embeddings: Tensor | None = None, places: Tensor | None = None) -> Tensor:
+        hidden: Tensor = self._inner(batch, embeddings=embeddings, places=places)
         return hidden.float()
 
     def attention_on(self, device: torch.device, dtype: torch.dtype) -> str:

@@ -4,10 +4,11 @@
     x = norm(x + output(attend(query x, key x, value x)))      for every layer
     x = norm(x + down(act(up x)))
 
-No padded row is ever multiplied: only `attend` knows where a window ends. Any linear layer may be replaced by a module
+No padded row is ever multiplied: only `attend` knows where a window ends. Where a head reads some rows only, the last
+layer goes on with those once they have attended to all. Any linear layer may be replaced by a module
 that exposes `weight` and `bias` (a low-rank update folds itself into `weight` once a step).
 
-Shapes: N rows, D width, E embedding width, I inner width.
+Shapes: N rows, M of them that are read, D width, E embedding width, I inner width.
 """
 
 from collections.abc import Mapping
@@ -23,6 +24,7 @@ from tunesmith.core.model import Backbone
 from tunesmith.models.activations import ACTIVATIONS
 from tunesmith.models.attention import Layout, attend, core_on, layout
 from tunesmith.models.dropout import Dropout
+from tunesmith.models.row_counts import padded, rounded
 from tunesmith.models.shape import Shape
 
 
@@ -60,7 +62,7 @@ class Embeddings(nn.Module):
 
 
 class Attention(nn.Module):
-    """Query, key and value as one product, the attention core, the output projection."""
+    """Query, key and value as one product, the attention core, and the output projection behind it."""
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()
@@ -72,7 +74,7 @@ class Attention(nn.Module):
         self.output = _Linear(shape.width, shape.width)
 
     def forward(self, x: Tensor, layout: Layout) -> Tensor:
-        """[N, D] to [N, D]."""
+        """[N, D] to [N, D], which is still to be projected by `output`."""
         parts = (self.query, self.key, self.value)
         if (
             len(x) < x.shape[1] and not torch.is_grad_enabled()
@@ -80,8 +82,7 @@ class Attention(nn.Module):
             qkv = torch.cat([F.linear(x, part.weight, part.bias) for part in parts], 1)
         else:
             qkv = F.linear(x, torch.cat([part.weight for part in parts]), torch.cat([part.bias for part in parts]))
-        mixed = attend(qkv, layout, heads=self.heads, dropout=self.probability if self.training else 0.0)
-        return F.linear(mixed, self.output.weight, self.output.bias)
+        return attend(qkv, layout, heads=self.heads, dropout=self.probability if self.training else 0.0)
 
 
 class FeedForward(nn.Module):
@@ -110,9 +111,13 @@ class Layer(nn.Module):
         self.feed_forward_norm = nn.LayerNorm(shape.width, eps=shape.norm_epsilon)
         self.dropout = Dropout(shape.dropout)
 
-    def forward(self, x: Tensor, layout: Layout) -> Tensor:
-        """[N, D] to [N, D]."""
-        x = self.attention_norm(x + self.dropout(self.attention(x, layout)))
+    def forward(self, x: Tensor, layout: Layout, places: Tensor | None = None) -> Tensor:
+        """[N, D] to [N, D], or to [M, D] at `places` [M], in bf16 on a processor with some rows behind them."""
+        mixed = self.attention(x, layout)
+        if places is not None:
+            x, mixed = _at(places, x), _at(places, mixed)
+        output = self.attention.output
+        x = self.attention_norm(x + self.dropout(F.linear(mixed, output.weight, output.bias)))
         x = self.feed_forward_norm(x + self.dropout(self.feed_forward(x)))
         return x
 
@@ -139,16 +144,18 @@ class Encoder(Backbone):
         embedded: Tensor = self.embeddings(batch)
         return embedded
 
-    def forward(self, batch: Batch, *, embeddings: Tensor | None = None) -> Tensor:
-        """Hidden states of the last layer, [N, D]."""
+    def forward(self, batch: Batch, *, embeddings: Tensor | None = None, places: Tensor | None = None) -> Tensor:
+        """Hidden states of the last layer, [N, D], or [M, D] at `places` [M]."""
         x = self.embed(batch) if embeddings is None else embeddings
         windows = layout(batch.lengths, x, learning=self.training or torch.is_grad_enabled())
+        last = self.layers[-1]
         for layer in self.layers:
+            read = places if layer is last else None
             if self.gradient_checkpointing and torch.is_grad_enabled():
-                x = checkpoint(layer, x, windows, use_reentrant=False)
+                x = checkpoint(layer, x, windows, read, use_reentrant=False)
             else:
-                x = layer(x, windows)
-        return x
+                x = layer(x, windows, read)
+        return x if places is None else x[: len(places)]
 
     def attention_on(self, device: torch.device, dtype: torch.dtype) -> str:
         """The kernel on a GPU; elsewhere only that it pads."""
@@ -161,6 +168,13 @@ class Encoder(Backbone):
             nn.init.normal_(module.weight, std=self.shape.initializer_range)
         if isinstance(module, nn.Linear):
             nn.init.zeros_(module.bias)
+
+
+def _at(places: Tensor, x: Tensor) -> Tensor:
+    """[N, D] to [M, D]; where oneDNN multiplies, M is rounded up."""
+    taken = x.index_select(0, places)
+    by_onednn = x.dtype == torch.bfloat16 and x.device.type == "cpu"
+    return padded(taken, rounded(len(places))) if by_onednn else taken
 
 
 def _table(rows: int, width: int) -> nn.Embedding:

@@ -71,8 +71,8 @@ class HostedBackbone(Backbone):
         words: Tensor = self.encoder.get_input_embeddings()(batch.input_ids)
         return words
 
-    def forward(self, batch: Batch, *, embeddings: Tensor | None = None) -> Tensor:
-        """Hidden states of the last layer, [N, D].
+    def forward(self, batch: Batch, *, embeddings: Tensor | None = None, places: Tensor | None = None) -> Tensor:
+        """Hidden states of the last layer, [N, D], or [M, D] at `places`: transformers computes them all.
 
         Raises:
             ConfigError: `gradient_checkpointing` is set and the encoder cannot recompute its layers.
@@ -84,7 +84,8 @@ class HostedBackbone(Backbone):
             rows = layout.gather[start : start + chunk.rows].view(chunk.blocks, chunk.longest)
             blocks.append(self._run(batch, rows, chunk.seen, embeddings).reshape(chunk.rows, -1))
             start += chunk.rows
-        return to_rows(blocks, layout)
+        hidden = to_rows(blocks, layout)
+        return hidden if places is None else hidden.index_select(0, places)
 
     def attention_on(self, device: torch.device, dtype: torch.dtype) -> str:
         """What transformers chose when it built the encoder, the same on every device."""

@@ -38,6 +38,10 @@ class TrainingData:
         """Tokens of these windows."""
         return sum(len(self.encodings[index]) for index in indices)
 
+    def places(self, indices: Sequence[int]) -> int:
+        """Rows of these windows that carry a label."""
+        return sum(len(self.encodings[index].places) for index in indices)
+
     def batch(self, indices: Sequence[int], *, multiple: int = 1) -> Batch:
         """These windows laid end to end, and where `multiple` asks for it one more, without a place or an id.
 

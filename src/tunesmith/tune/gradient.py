@@ -144,7 +144,7 @@ def _alone(batch: Batch, index: int) -> Batch:
         weight=batch.weight[places],
         ids=batch.ids[index : index + 1],
         place_counts=batch.place_counts[index : index + 1],
-        hidden=None if batch.hidden is None else batch.hidden[rows],
+        hidden=None if batch.hidden is None else batch.hidden[places],
     )
 
 

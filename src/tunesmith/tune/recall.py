@@ -1,4 +1,4 @@
-"""Hidden states of a backbone that does not learn: the same in every epoch, so they are computed once.
+"""Hidden states that a head reads, of a backbone that does not learn: the same in every epoch, so computed once.
 
 Windows are computed in blocks of their neighbours by length, a block at the first need of one of its windows. Which
 windows stand together is a function of the data alone: a run that was stopped and goes on sees the same bits. Where
@@ -32,7 +32,7 @@ class Recall:
         self._wide = next(model.backbone.parameters()).element_size() * model.backbone.width
         room, blocks = MOST_BYTES // self._wide, []
         for block in batches_by_length(lengths, BLOCK_TOKENS):
-            room -= sum(lengths[index] for index in block)
+            room -= data.places(block)
             if room < 0:
                 break
             blocks.append(block)
@@ -42,7 +42,7 @@ class Recall:
         """Spent so far on what is kept"""
 
     def hidden(self, indices: Sequence[int]) -> Tensor:
-        """[N, D] of these windows laid end to end."""
+        """[M, D] at the places of these windows."""
         for index in indices:
             if index in self._block_of and index not in self._known:
                 begin = time.perf_counter()
@@ -60,15 +60,15 @@ class Recall:
     def bytes_to_come(self) -> int:
         """What all that is kept will take beside what is known already."""
         missing = [index for index in self._block_of if index not in self._known]
-        return self.data.tokens(missing) * self._wide
+        return self.data.places(missing) * self._wide
 
     def _computed(self, indices: Sequence[int]) -> dict[int, Tensor]:
-        """[L, D] of each window."""
+        """[m, D] of each window."""
         if not indices:
             return {}
         batch = self.data.batch(indices).to(self.device)
         with torch.no_grad():
-            rows = self.model.backbone(batch).split(batch.lengths)
+            rows = self.model.backbone(batch, places=batch.places).split(batch.place_counts)
         return dict(zip(indices, rows, strict=True))
 
 

@@ -8,10 +8,11 @@ from torch import Tensor
 from tunesmith.core.batch import Batch, Encoding, collate
 from tunesmith.core.model import Backbone, Model
 from tunesmith.models import packed
-from tunesmith.models.answering import answering, rounded
+from tunesmith.models.answering import answering
 from tunesmith.models.encoder import Encoder
 from tunesmith.models.heads import token_head
 from tunesmith.models.hosted import HostedBackbone
+from tunesmith.models.row_counts import rounded
 from tunesmith.models.shape import Activation, Shape
 
 SIZES = {"vocabulary": 90, "width": 32, "embedding_width": 32, "layers": 2, "heads": 2, "inner": 48, "positions": 70}

@@ -90,7 +90,7 @@ def test_what_is_still_to_be_kept_is_told_in_bytes(bench: Any) -> None:
     model = bench.model(method="head_only")
     kept = recall.Recall(model, bench.data, torch.device("cpu"))
     windows = range(len(bench.data.encodings))
-    assert kept.bytes_to_come == bench.data.tokens(windows) * model.backbone.width * 4
+    assert kept.bytes_to_come == bench.data.places(windows) * model.backbone.width * 4
     before = kept.bytes_to_come
     first = kept.hidden([0])
     assert 0 <= kept.bytes_to_come <= before - first.numel() * 4

@@ -1,0 +1,19 @@
+"""How many rows oneDNN meets: few different counts.
+
+For every count of rows that it meets, oneDNN builds a kernel and keeps it, half a megabyte each: a stream of batches of
+any size would never stop to grow, and each new kernel takes time.
+"""
+
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def rounded(rows: int) -> int:
+    """`rows` with three binary digits behind the first, rounded up: at most an eighth more."""
+    step = max(1, 1 << max(0, rows.bit_length() - 1) >> 3)
+    return -(-rows // step) * step
+
+
+def padded(x: Tensor, rows: int) -> Tensor:
+    """[N, D] with rows of zeros behind it, [rows, D]."""
+    return x if len(x) == rows else F.pad(x, (0, 0, 0, rows - len(x)))
