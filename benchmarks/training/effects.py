@@ -1,7 +1,7 @@
 """The table of the ablation: how many times as fast, and with how much of the memory, a step runs with each trick.
 
 Above 1 in speed means that the trick pays. Each cell is a median and range over the rounds of the newest full run of
-`speed --variants ablation` on that data set.
+`speed` on that data set in which the trick was turned off (`--variants ablation`, or its switch beside `tunesmith`).
 """
 
 from benchmarks import rounds
@@ -32,12 +32,12 @@ ROWS, EPOCHS = 1000, 2
 
 def table(rows):
     """Markdown, one line a trick."""
-    runs = {task: _newest(rows, task) for task in TASKS}
     names = [f"{name} {what}" for name in TASKS.values() for what in ("speed", "memory")]
     lines = [f"| trick | {' | '.join(names)} |", f"|{'---|' * (1 + len(names))}"]
     for variant, trick in TRICKS.items():
         cells = []
-        for own in runs.values():
+        for task in TASKS:
+            own = _newest(rows, task, variant)
             for key in ("tokens_per_second", "peak_rss_mb"):
                 values = rounds.ratios(own, BASES.get(variant, BASE), variant, key)
                 cells.append(rounds.spread(values) if values else "-")
@@ -45,8 +45,9 @@ def table(rows):
     return "\n".join(lines)
 
 
-def _newest(rows, task):
-    """The newest full run with a switch in it; runs are in the order they were written."""
+def _newest(rows, task, variant):
+    """The newest full run with this switch and its base in it; runs are in the order they were written."""
     full = [row for row in rows if row["task"] == task and row["rows"] >= ROWS and row["epochs"] >= EPOCHS]
-    runs = [row["run"] for row in full if row["variant"] in TRICKS and row["variant"] != "fp32"]
+    based = {row["run"] for row in full if row["variant"] == BASES.get(variant, BASE)}
+    runs = [row["run"] for row in full if row["variant"] == variant and row["run"] in based]
     return [row for row in full if row["run"] == runs[-1]] if runs else []

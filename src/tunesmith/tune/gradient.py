@@ -73,7 +73,11 @@ def loss_as_learnt(objective: Objective, group: Sequence[Batch], *, seed: int, s
 
 
 def _draw(seed: int, step: int, index: int) -> None:
-    torch.manual_seed(derived(seed, "dropout", step, index))
+    """Begin the stream of this pass; `torch.manual_seed` would write down the stack each time for GPUs nobody uses."""
+    stream = derived(seed, "dropout", step, index)
+    torch.default_generator.manual_seed(stream)
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        torch.cuda.manual_seed_all(stream)
 
 
 def _weighed(objective: Objective, batch: Batch, scales: Sequence[float], result: GroupLoss) -> Tensor:
