@@ -6,7 +6,7 @@ Above 1 in speed means that the trick pays. Each cell is a median and range over
 
 from benchmarks import rounds
 
-TASKS = {"ner": "conll2003", "intents": "banking77"}
+TASKS = {"ner": "conll2003", "intents": "banking77", "pairs": "stsb"}
 TRICKS = {
     "fp32": "bf16, against fp32",
     "no_ragged": "linear layers on real tokens only, against a rectangle of as many rows as padding makes",
