@@ -21,7 +21,7 @@ from tunesmith.models.encoder import Embeddings, Encoder, Layer
 from tunesmith.models.packed import PackedLinear
 from tunesmith.models.precision import Precision
 from tunesmith.models.ragged import Plan, plan
-from tunesmith.models.row_counts import padded, rounded
+from tunesmith.models.row_counts import padded, picked, rounded
 
 _TYPES: Mapping[Precision, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
@@ -113,11 +113,10 @@ class _Layer:
 
     def __call__(self, x: Tensor, layout: Plan, rows: int, places: Tensor | None) -> Tensor:
         """[rounded N, D] to the same, of which the first `rows` mean something, or to [rounded M, D] at `places`."""
-        mixed = attend(self._qkv(x)[:rows], layout, heads=self._heads, dropout=0.0)
+        mixed = padded(attend(self._qkv(x)[:rows], layout, heads=self._heads, dropout=0.0), len(x))
         if places is not None:
-            x, mixed = x.index_select(0, places), mixed.index_select(0, places)
-            x = padded(x, rounded(len(places)))
-        x = self._attention_norm(self._output.added(padded(mixed, len(x)), x))
+            x, mixed = picked(x, places), picked(mixed, places)
+        x = self._attention_norm(self._output.added(mixed, x))
         return self._feed_forward_norm(self._down.added(self._up.activated(x, self._activation), x))
 
 

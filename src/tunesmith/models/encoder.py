@@ -24,7 +24,7 @@ from tunesmith.core.model import Backbone
 from tunesmith.models.activations import ACTIVATIONS
 from tunesmith.models.attention import Layout, attend, core_on, layout
 from tunesmith.models.dropout import Dropout
-from tunesmith.models.row_counts import padded, rounded
+from tunesmith.models.row_counts import picked
 from tunesmith.models.shape import Shape
 
 
@@ -172,9 +172,8 @@ class Encoder(Backbone):
 
 def _at(places: Tensor, x: Tensor) -> Tensor:
     """[N, D] to [M, D]; where oneDNN multiplies, M is rounded up."""
-    taken = x.index_select(0, places)
     by_onednn = x.dtype == torch.bfloat16 and x.device.type == "cpu"
-    return padded(taken, rounded(len(places))) if by_onednn else taken
+    return picked(x, places) if by_onednn else x.index_select(0, places)
 
 
 def _table(rows: int, width: int) -> nn.Embedding:

@@ -14,6 +14,11 @@ def rounded(rows: int) -> int:
     return -(-rows // step) * step
 
 
+def picked(x: Tensor, places: Tensor) -> Tensor:
+    """The rows `places` [M] of [N, D], with rows of zeros behind them, [rounded M, D]."""
+    return padded(x.index_select(0, places), rounded(len(places)))
+
+
 def padded(x: Tensor, rows: int) -> Tensor:
     """[N, D] with rows of zeros behind it, [rows, D]."""
     return x if len(x) == rows else F.pad(x, (0, 0, 0, rows - len(x)))

@@ -1,6 +1,5 @@
 """A backbone that is asked for some rows says of them, and learns from them, what it says and learns of all."""
 
-import copy
 from collections.abc import Callable
 
 import pytest
@@ -90,7 +89,7 @@ def test_the_form_that_answers_gives_these_rows_too(
     model = Model(encoder(), torch.nn.Identity()).eval()
     batch, rows = random_batch(LENGTHS), torch.tensor(places, dtype=torch.int64)
     with torch.inference_mode():
-        expected = copy.deepcopy(model).backbone(batch).index_select(0, rows)
+        expected = model.backbone(batch).index_select(0, rows)
         found = answering(model, precision=precision).backbone(batch, places=rows)
     torch.testing.assert_close(found, expected, atol=1e-5 if precision == "fp32" else 0.06, rtol=1e-5)
 
