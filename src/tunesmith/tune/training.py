@@ -81,7 +81,6 @@ class Training:
         )
         self.progress = Progress()
         self.onednn = OneDNN()
-        self.freed = FreedMemory()
         self.form = TrainingForm(
             objective.model, precision=choice.precision, device=device, vocabulary=data.vocabulary()
         )
@@ -95,6 +94,7 @@ class Training:
         self._planned = -1
         self._groups: list[list[tuple[int, ...]]] = []
         self.plan()
+        self.freed = FreedMemory()  # last: whoever fails above must not leave the allocator changed
 
     def plan(self) -> None:
         """Look up the order of the running epoch."""
