@@ -60,7 +60,8 @@ RUNS = {
     "intents_in_a_time": (INTENTS, ["data.limit=2000", 'train.length="20 seconds"']),
 }
 """Data and task, and what is set: tasks, methods, formats and lengths of different kinds, half a minute each or so"""
-FIGURES = ("seconds", "memory", "running", "bundle")
+FIGURES = ("seconds", "memory", "gpu", "running", "bundle")
+"""gpu: the most memory that torch held of it, only where there is one"""
 
 
 def main():
@@ -94,6 +95,8 @@ def measured(name):
     said = plan["forecast"]
     disk = said["disk_bytes"]
     figures = {"seconds": said["seconds"], "memory": said["memory_bytes"]} | disk
+    if said["device_memory_bytes"]:
+        figures["gpu"] = said["device_memory_bytes"]
     return {
         "plan": figures,
         "truth": truth,
@@ -117,7 +120,9 @@ def ran(command, folder):
     looking.join()
     if code:
         sys.exit(f"{' '.join(command)} failed")
-    return {"seconds": seconds, "memory": usage.ru_maxrss * 1024, "running": most[0], "bundle": size(folder / "bundle")}
+    cost = json.loads((folder / "report.json").read_text(encoding="utf-8"))["cost"]
+    truth = {"seconds": seconds, "memory": usage.ru_maxrss * 1024, "gpu": 1e6 * cost.get("peak_gpu_mb", 0)}
+    return truth | {"running": most[0], "bundle": size(folder / "bundle")}
 
 
 def _look(folder, most, over):
@@ -150,8 +155,8 @@ def table(rows):
     columns = ("run", "figure", "plan", "interval", "truth", "within")
     lines = [" | ".join(columns), " | ".join("---" for _ in columns)]
     for row in rows:
-        lines += [" | ".join((row["name"], figure, *told(row, figure))) for figure in FIGURES]
-    for figure in FIGURES:
+        lines += [" | ".join((row["name"], figure, *told(row, figure))) for figure in planned(row)]
+    for figure in planned(rows[-1]):
         inside = sum(within(row, figure) for row in rows)
         widths = sorted(
             (row["plan"][figure]["high"] - row["plan"][figure]["low"]) / 2 / row["plan"][figure]["value"]
@@ -172,8 +177,12 @@ def told(row, figure):
 
 
 def line(row, name):
-    parts = (f"{figure} {' '.join(told(row, figure))}" for figure in FIGURES)
+    parts = (f"{figure} {' '.join(told(row, figure))}" for figure in planned(row))
     return f"{name}: {'; '.join(parts)}; waited {row['waited']}; planned in {row['took']:.0f} s"
+
+
+def planned(row):
+    return [figure for figure in FIGURES if figure in row["plan"]]
 
 
 def within(row, figure):

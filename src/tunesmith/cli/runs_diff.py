@@ -130,9 +130,11 @@ def _costs(found: "Difference") -> None:
     from tunesmith.cli import run_words as words
 
     names = {"seconds": "seconds in steps", "tokens_per_second": "tokens/s", "peak_rss_mb": "MB at most"}
-    names |= {"trainable_parameters": "parameters that learn"}
+    names |= {"peak_gpu_mb": "MB of the GPU at most", "trainable_parameters": "parameters that learn"}
     rows = []
     for one in found.cost:
+        if one.a is None and one.b is None:  # of runs without a GPU, say
+            continue
         known = one.a and one.b
         ratio = f"{one.b / one.a:.2f}" if known else words.UNKNOWN
         rows.append((names[one.key], *(words.right(text) for text in (words.count(one.a), words.count(one.b), ratio))))

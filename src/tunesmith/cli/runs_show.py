@@ -112,6 +112,7 @@ def _facts(told: "Account") -> Iterator[str]:
         f"{words.duration(row.seconds)} in steps",
         f"{words.count(row.tokens_per_second)} tokens/s",
         f"{words.count(row.peak_rss_mb)} MB at most",
+        *([f"{words.count(row.peak_gpu_mb)} MB of the GPU"] if row.peak_gpu_mb else []),
     )
     yield f"\n[bold]Cost[/]         {', '.join(parts)}"
     known = conditions(told.run)
@@ -122,6 +123,6 @@ def _environment(known: Mapping[str, Any]) -> Sequence[str]:
     packages = "packages."
     versions = [f"{name.removeprefix(packages)} {known[name]}" for name in known if name.startswith(packages)]
     threads = f"{known['threads']} thread(s)" if known.get("threads") else ""
-    machine = [str(known.get(name) or "") for name in ("processor", "device", "precision")]
+    machine = [str(known.get(name) or "") for name in ("processor", "gpu", "device", "precision")]
     python = f"Python {known['python']}" if "python" in known else ""
     return [part for part in (*machine, threads, python, *versions) if part] or ["not known"]

@@ -46,6 +46,8 @@ class Row:
     tokens_per_second: float | None
     peak_rss_mb: float | None
     """Of 10^6 bytes"""
+    peak_gpu_mb: float | None
+    """The same of the GPU; None where none was used"""
     began: float | None
     """Seconds since the epoch"""
 
@@ -94,6 +96,7 @@ def row(run: StoredRun, name: str) -> Row:
         seconds=_number(cost.get("seconds")) or (round(seconds, 3) if run.lessons else None),
         tokens_per_second=_number(cost.get("tokens_per_second")) or (round(tokens / seconds, 1) if seconds else None),
         peak_rss_mb=_number(cost.get("peak_rss_mb")),
+        peak_gpu_mb=_number(cost.get("peak_gpu_mb")),
         began=run.began,
     )
 

@@ -9,7 +9,7 @@ from tunesmith.run.leaves import leaves
 from tunesmith.run.score_difference import ScoreDifference, score_difference
 from tunesmith.run.stored_run import StoredRun
 
-COSTS = ("seconds", "tokens_per_second", "peak_rss_mb")
+COSTS = ("seconds", "tokens_per_second", "peak_rss_mb", "peak_gpu_mb")
 
 
 @dataclass(frozen=True, slots=True)

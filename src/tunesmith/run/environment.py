@@ -6,21 +6,29 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from tunesmith.core.memory import peak_memory
 
 PACKAGES = ("tunesmith", "torch", "transformers", "tokenizers", "numpy", "scikit-learn")
 
 
 def environment() -> dict[str, Any]:
-    """Machine, processor, Python, package versions, and the most memory this process held so far (MB)."""
+    """Machine, processor, GPU if used, Python, package versions, and the most memory this process held so far (MB)."""
     return {
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
         "processor": _processor(),
         "cores": os.cpu_count(),
+        **({"gpu": torch.cuda.get_device_name()} if peak_gpu_memory() else {}),
         "packages": {name: found for name in PACKAGES if (found := _version(name))},
         "peak_rss_mb": round(peak_memory() / 1e6, 1),
     }
+
+
+def peak_gpu_memory() -> int | None:
+    """The most bytes that torch held of the GPU so far; None where this process used none."""
+    return torch.cuda.max_memory_reserved() or None
 
 
 def _version(name: str) -> str | None:

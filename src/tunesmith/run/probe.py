@@ -19,6 +19,7 @@ from tunesmith.core.seed import derived
 from tunesmith.judge.baselines import baselines
 from tunesmith.run.config import RunConfig
 from tunesmith.run.data import spaced
+from tunesmith.run.environment import peak_gpu_memory
 from tunesmith.run.events import Phase
 from tunesmith.run.folder import RunFolder
 from tunesmith.run.lessons import dev_score, settings_of, silver_settings, training_data, tuned_model, windows_of
@@ -152,7 +153,7 @@ def probed(config: RunConfig, folder: RunFolder, *, steps: int = STEPS, tell: Te
         silver_bytes=sum(map(_size, (folder.silver.pairs, folder.silver.learnt))),
         peak_training=peak_training,
         peak=peak,
-        device_peak=torch.cuda.max_memory_reserved() if lessons[-1].device == "cuda" else None,
+        device_peak=peak_gpu_memory() if lessons[-1].device == "cuda" else None,
         device_free=free,
     )
 

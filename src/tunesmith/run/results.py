@@ -13,7 +13,7 @@ from tunesmith.judge.report import RunFacts, build_report, judge_split
 from tunesmith.judge.stored import read_predictions
 from tunesmith.methods._peft_files import write_adapter
 from tunesmith.methods.lora import Lora
-from tunesmith.run.environment import environment
+from tunesmith.run.environment import environment, peak_gpu_memory
 from tunesmith.run.folder import RunFolder, write_json
 from tunesmith.run.journal import events
 from tunesmith.run.prepared import Prepared
@@ -105,6 +105,7 @@ def _cost(folder: RunFolder) -> dict[str, Any]:
         "tokens_per_second": round(tokens / max(seconds, 1e-9), 1),
         "steps": steps,
         "peak_rss_mb": environment()["peak_rss_mb"],
+        **({"peak_gpu_mb": round(gpu / 1e6, 1)} if (gpu := peak_gpu_memory()) else {}),
         "trainable_parameters": started["trainable"],
         "frozen_parameters": started["frozen"],
         "precision": started["precision"],

@@ -99,6 +99,18 @@ def test_a_name_that_is_not_utf_8_is_printed(runs: Path, tunesmith: Call) -> Non
     assert json.loads(tunesmith("runs", runs, "--json")[1])["runs"][1]["name"] == "caf\udce9"
 
 
+def test_the_gpu_and_its_memory_are_told_where_a_run_used_one(runs: Path, tunesmith: Call) -> None:
+    words = ("runs", "diff", runs / "full", runs / DEEP)
+    assert "GPU" not in tunesmith(*words)[1] + tunesmith("runs", "show", runs / "full")[1]
+    report = json.loads((runs / "full" / "report.json").read_text(encoding="utf-8"))
+    report["environment"]["gpu"] = "H100"
+    report["cost"]["peak_gpu_mb"] = 1234.5
+    (runs / "full" / "report.json").write_text(json.dumps(report), encoding="utf-8")
+    out = tunesmith("runs", "show", runs / "full")[1]
+    assert "1,234 MB of the GPU" in out and "H100" in out
+    assert "MB of the GPU at most" in tunesmith(*words)[1]
+
+
 def test_one_run_in_full(runs: Path, tunesmith: Call) -> None:
     code, out, _ = tunesmith("runs", "show", runs / "full")
     assert code == 0
