@@ -61,7 +61,7 @@ RUNS = {
 }
 """Data and task, and what is set: tasks, methods, formats and lengths of different kinds, half a minute each or so"""
 FIGURES = ("seconds", "memory", "gpu", "running", "bundle")
-"""gpu: the most memory that torch held of it, only where there is one"""
+"""gpu: the most of its memory that tensors took, only where there is one"""
 
 
 def main():
@@ -120,9 +120,10 @@ def ran(command, folder):
     looking.join()
     if code:
         sys.exit(f"{' '.join(command)} failed")
-    cost = json.loads((folder / "report.json").read_text(encoding="utf-8"))["cost"]
-    truth = {"seconds": seconds, "memory": usage.ru_maxrss * 1024, "gpu": 1e6 * cost.get("peak_gpu_mb", 0)}
-    return truth | {"running": most[0], "bundle": size(folder / "bundle")}
+    report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    held = {"memory": usage.ru_maxrss * 1024, "gpu": 1e6 * report["cost"].get("peak_gpu_mb", 0)}
+    disk = {"running": most[0], "bundle": size(folder / "bundle")}
+    return {"seconds": seconds, **held, **disk, "gpu_name": report["environment"].get("gpu")}
 
 
 def _look(folder, most, over):

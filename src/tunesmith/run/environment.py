@@ -27,8 +27,11 @@ def environment() -> dict[str, Any]:
 
 
 def peak_gpu_memory() -> int | None:
-    """The most bytes that torch held of the GPU so far; None where this process used none."""
-    return torch.cuda.max_memory_reserved() or None
+    """The most bytes of the GPU that tensors took so far; None where this process used none.
+
+    What the allocator keeps beside them it gives back where that is needed, and is chance.
+    """
+    return torch.cuda.max_memory_allocated() or None
 
 
 def _version(name: str) -> str | None:

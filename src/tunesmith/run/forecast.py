@@ -24,8 +24,8 @@ from tunesmith.run.prober import Probe
 
 MEMORY: Final = (1.08, 0.95, 1.25)
 """Value, low and high in peaks of the probe (benchmarks/planning/truth.py)"""
-DEVICE_UP: Final = 0.10
-"""The allocator of a GPU keeps whole blocks, and gives them to tensors of many sizes"""
+DEVICE: Final = (1.0, 0.95, 1.15)
+"""The same of tensors on a GPU; above, since its allocator hands out whole blocks"""
 DISK: Final = 0.01
 """Of what is written: names, dates and counts differ by a few bytes"""
 ANSWERS: Final = 0.2
@@ -47,7 +47,7 @@ class Forecast:
     heaviest: str
     """The stage in which it holds them: "training", or "judging" where that, or bundling, takes more"""
     device_memory: Figure | None
-    """Most bytes of the GPU"""
+    """Most bytes of the GPU that tensors take"""
     running: Figure
     """Most bytes in the run folder at any time"""
     bundle: Figure
@@ -97,8 +97,7 @@ def forecast(probe: Probe) -> Forecast:
     peak = max(training, found.peak)
     device = None
     if found.device_peak:
-        held = found.device_peak + on_device
-        device = Figure(held, held, held * (1 + DEVICE_UP))
+        device = Figure(*((found.device_peak + on_device) * factor for factor in DEVICE))
     bundle = Figure(*(found.bundle_bytes * factor for factor in (1.0, 1 - DISK, 1 + DISK)))
     return Forecast(
         seconds=_seconds(stages, plans, waited),

@@ -75,7 +75,7 @@ class Probed:
     peak: int
     """The most memory"""
     device_peak: int | None
-    """The most memory of the GPU, None without one"""
+    """The most bytes of the GPU that tensors took, None without one"""
     device_free: int | None
     """What of it was free before"""
 
