@@ -27,7 +27,7 @@ from tunesmith.tune.checkpoint import Keeping, newest
 from tunesmith.tune.data import TrainingData
 from tunesmith.tune.durable import raw
 from tunesmith.tune.events import TuneEvent
-from tunesmith.tune.fit import fit
+from tunesmith.tune.fit import Objective, fit
 from tunesmith.tune.settings import TrainSettings
 
 CONFIG = {
@@ -110,11 +110,9 @@ class TinyRun:
         journal = Journal(folder / "journal.jsonl")
         journal.rewind(state.step if state else 0)
         for event in fit(
-            model,
-            self.task,
+            Objective(model, self.task, self.terms),
             data or self.data,
             settings=self.settings(**changes),
-            regularizers=self.terms,
             evaluate=score,
             keeping=Keeping(folder=folder / "checkpoints", resume=state, should_stop=should_stop),
         ):

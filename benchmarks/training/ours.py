@@ -28,7 +28,7 @@ from tunesmith.models.inference import logits_of
 from tunesmith.models.surgery import apply_method
 from tunesmith.tune.data import TrainingData
 from tunesmith.tune.events import Started, Stepped, TuneEvent
-from tunesmith.tune.fit import fit
+from tunesmith.tune.fit import Objective, fit
 from tunesmith.tune.settings import TrainSettings
 
 KINDS = {"ner": "token_classification", "intents": "text_classification", "pairs": "pair_matching"}
@@ -68,7 +68,7 @@ def prepared(task, data, *, epochs, seed, precision="auto", method="full"):
         precision=precision,
     )
     lessons = TrainingData(encodings=windows, ids=[item.id for item in train], seed=seed)
-    return Prepared(kind, tokenizer, windows, model, fit(model, kind, lessons, settings=settings))
+    return Prepared(kind, tokenizer, windows, model, fit(Objective(model, kind), lessons, settings=settings))
 
 
 def measure(task, data, *, epochs, seed, precision="auto", method="full"):

@@ -14,7 +14,7 @@ from torch import Tensor
 from tunesmith.core.batch import Batch, Encoding, collate
 from tunesmith.core.example import Example, Gold, Source, Span
 from tunesmith.core.model import Model
-from tunesmith.core.rooms import METHODS, REGULARIZERS, TASKS
+from tunesmith.core.rooms import REGULARIZERS, TASKS
 from tunesmith.core.task import Task
 from tunesmith.core.tokenizer import Tokenizer
 
@@ -141,7 +141,6 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         return
     found: dict[str, Sequence[object]] = {
         "case": CASES,
-        "method_kind": METHODS.kinds,
         "regularizer_kind": REGULARIZERS.kinds,
     }
     for name, values in found.items():

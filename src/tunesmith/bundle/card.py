@@ -15,6 +15,7 @@ def card(manifest: Manifest) -> str:
             f"# {_plain(manifest.name)}",
             "",
             f"A `{manifest.task['kind']}` model made by tunesmith {manifest.tunesmith}.",
+            *_additions(manifest),
             "",
             "## What it answers",
             "",
@@ -53,6 +54,14 @@ def _front_matter(manifest: Manifest) -> list[str]:
     if manifest.licence:
         lines.append(f"license: {json.dumps(manifest.licence)}")
     return [*lines, "---", ""]
+
+
+def _additions(manifest: Manifest) -> list[str]:
+    if not manifest.additions:
+        return []
+    kinds = ", ".join(f"`{name}`" for name in manifest.additions)
+    said = f"The backbone is as it was pretrained; what was learnt stands around its layers ({kinds}). Only tunesmith"
+    return ["", f"{said} opens it: a library that read the backbone alone would answer at random."]
 
 
 def _labels(manifest: Manifest) -> list[str]:

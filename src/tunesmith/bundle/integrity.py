@@ -10,7 +10,7 @@ import stat
 from pathlib import Path
 from typing import Final
 
-from tunesmith.bundle.manifest import CONFIG, CONTENTS, GOLDEN, MANIFEST, TOKENIZER, Manifest, seal_holds
+from tunesmith.bundle.manifest import CONFIG, GOLDEN, MANIFEST, TOKENIZER, Manifest, seal_holds
 from tunesmith.core.component import validated
 from tunesmith.core.errors import ConfigError, MissingInputError, ModelFileError, Place, StorageError
 from tunesmith.core.strict_json import JsonFault, parse
@@ -28,13 +28,13 @@ def check(folder: Path) -> Manifest:
         ModelFileError: a file is missing, extra, linked, of another size or changed; the place names it.
     """
     manifest = read_manifest(folder)
-    _check_listing(folder)
-    for name in CONTENTS:
+    _check_listing(folder, manifest.contents)
+    for name in manifest.contents:
         record = manifest.files[name]
         size = (folder / name).stat().st_size
         if size != record.size:
             raise _refusal(folder / name, f"has {size} bytes where {record.size} were written", "TS-BUNDLE-006")
-    for name in CONTENTS:
+    for name in manifest.contents:
         if digest(folder / name) != manifest.files[name].sha256:
             raise _refusal(folder / name, "was changed after the bundle was written", "TS-BUNDLE-007")
     return manifest
@@ -114,26 +114,26 @@ def _manifest(folder: Path) -> Manifest:
         manifest = validated(Manifest, fields | _as_tuples(fields), key=MANIFEST)
     except ConfigError as error:
         raise _refusal(path, f"{error.place}: {error.message}", "TS-BUNDLE-009") from None
-    if set(manifest.files) != set(CONTENTS):
+    if set(manifest.files) != set(manifest.contents):
         raise _refusal(path, "does not list exactly the files of a bundle", "TS-BUNDLE-009")
     return manifest
 
 
 def _as_tuples(fields: dict[str, object]) -> dict[str, object]:
     """JSON knows arrays only; strict validation wants the tuples that the manifest holds."""
-    arrays = {name: fields.get(name) for name in ("labels", "thresholds")}
+    arrays = {name: fields.get(name) for name in ("labels", "thresholds", "additions")}
     return {name: tuple(value) for name, value in arrays.items() if isinstance(value, list)}
 
 
-def _check_listing(folder: Path) -> None:
+def _check_listing(folder: Path, contents: tuple[str, ...]) -> None:
     found = {entry.name for entry in os.scandir(folder)}
-    for name in CONTENTS:
+    for name in contents:
         if name not in found:
             raise _refusal(folder / name, "is missing", "TS-BUNDLE-003")
-    for name in sorted(found - {MANIFEST, *CONTENTS}):
+    for name in sorted(found - {MANIFEST, *contents}):
         fix = "move it elsewhere: a bundle holds its own files only, so that nothing unknown is ever read from it."
         raise _refusal(folder / name, "does not belong to the bundle", "TS-BUNDLE-002", fix=fix)
-    for name in CONTENTS:
+    for name in contents:
         if not stat.S_ISREG((folder / name).lstat().st_mode):
             raise _refusal(folder / name, "is a link or not a regular file", "TS-BUNDLE-005")
 

@@ -12,6 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 MANIFEST: Final = "bundle.json"
 WEIGHTS: Final = "model.safetensors"
+BACKBONE: Final = "backbone.safetensors"
+"""The weights where they are not the whole model: transformers would open them under their usual name, and be wrong"""
+ADDITIONS: Final = "additions.safetensors"
 TOKENIZER: Final = "tokenizer.json"
 TOKENIZER_CONFIG: Final = "tokenizer_config.json"
 CONFIG: Final = "config.json"
@@ -19,8 +22,11 @@ GOLDEN: Final = "golden.jsonl"
 REFERENCE: Final = "reference.safetensors"
 CARD: Final = "README.md"
 
-CONTENTS: Final = (WEIGHTS, CONFIG, TOKENIZER, TOKENIZER_CONFIG, GOLDEN, REFERENCE, CARD)
+_BESIDE: Final = (CONFIG, TOKENIZER, TOKENIZER_CONFIG, GOLDEN, REFERENCE, CARD)
+CONTENTS: Final = (WEIGHTS, *_BESIDE)
 """Every file of a bundle besides the manifest. Nothing else is ever read from it, and nothing else may lie there."""
+CONTENTS_WITH_ADDITIONS: Final = (BACKBONE, ADDITIONS, *_BESIDE)
+"""The same where something stands around the layers of the backbone."""
 
 _OPENING: Final = b'{"digest": "sha256:'
 _CLOSING: Final = b'",\n'
@@ -79,6 +85,9 @@ class Manifest(_Closed):
     """The probability from which each label counts, where several may hold."""
     tokenizer: TokenizerRecord
     """How texts become tokens."""
+    additions: tuple[str, ...] = ()
+    """What stands around the layers of the backbone and cannot be folded into them: Bottleneck, PrefixedCore,
+    PromptRows. Where it is empty, the weights are a plain model that transformers opens."""
     base: BaseRecord
     """What training began with."""
     data_fingerprint: str
@@ -91,6 +100,16 @@ class Manifest(_Closed):
     """How the model came about: configuration, seed, machine, commit."""
     files: dict[str, FileRecord]
     """Every other file of the bundle."""
+
+    @property
+    def weights(self) -> str:
+        """The file of the backbone and the head."""
+        return BACKBONE if self.additions else WEIGHTS
+
+    @property
+    def contents(self) -> tuple[str, ...]:
+        """Every file besides the manifest."""
+        return CONTENTS_WITH_ADDITIONS if self.additions else CONTENTS
 
     @property
     def sha256(self) -> str:

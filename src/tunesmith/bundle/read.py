@@ -11,7 +11,7 @@ from typing import Any
 from torch import Tensor
 
 from tunesmith.bundle.integrity import check, read_bytes
-from tunesmith.bundle.manifest import CONFIG, TOKENIZER, WEIGHTS, Manifest
+from tunesmith.bundle.manifest import ADDITIONS, CONFIG, TOKENIZER, Manifest
 from tunesmith.core.errors import ModelFileError, Place
 from tunesmith.core.finite import is_finite
 from tunesmith.core.model import Model
@@ -19,6 +19,7 @@ from tunesmith.core.rooms import TASKS
 from tunesmith.core.strict_json import JsonFault, parse
 from tunesmith.core.task import Task
 from tunesmith.core.tokenizer import Tokenizer
+from tunesmith.models.additions import add
 from tunesmith.models.config_file import cleaned
 from tunesmith.models.hub_names import load_hub_state
 from tunesmith.models.loading import build_backbone
@@ -56,7 +57,9 @@ def load(folder: Path, manifest: Manifest) -> Bundle:
     tokenizer = Tokenizer(folder / TOKENIZER, max_length=manifest.tokenizer.max_length)
     backbone = build_backbone(config_of(folder))
     model = Model(backbone, task.head(backbone))
-    load_hub_state(model, weights_of(folder))
+    load_hub_state(model, weights_of(folder / manifest.weights))
+    if manifest.additions:
+        add(model, weights_of(folder / ADDITIONS))
     return Bundle(folder, manifest, task, tokenizer, model.float().eval())
 
 
@@ -76,13 +79,12 @@ def config_of(folder: Path) -> dict[str, Any]:
     return cleaned(config, file=str(path))
 
 
-def weights_of(folder: Path) -> dict[str, Tensor]:
-    """Every tensor of the model, floating ones in fp32, all of them finite.
+def weights_of(path: Path) -> dict[str, Tensor]:
+    """Every tensor of a file, floating ones in fp32, all of them finite.
 
     Raises:
         ModelFileError: damaged, an absurd header, or a value that is not a finite number.
     """
-    path = folder / WEIGHTS
     tensors = read_tensors([path])
     for name, tensor in tensors.items():
         if not is_finite(tensor):

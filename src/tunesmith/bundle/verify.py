@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith.bundle.golden import prove
-from tunesmith.bundle.manifest import CONTENTS
 from tunesmith.bundle.precision import ready
 from tunesmith.bundle.read import open_bundle
 
@@ -41,4 +40,4 @@ def verify(folder: Path) -> Verification:
     manifest = bundle.manifest
     rows = prove(bundle)
     seconds = round(time.perf_counter() - started, 3)
-    return Verification(str(folder), manifest.name, manifest.sha256, len(CONTENTS) + 1, rows, seconds)
+    return Verification(str(folder), manifest.name, manifest.sha256, len(manifest.contents) + 1, rows, seconds)

@@ -15,19 +15,19 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from safetensors.torch import save_file
+from torch import Tensor
 
 from tunesmith.bundle import card, golden, reference
 from tunesmith.bundle.integrity import check, digest
 from tunesmith.bundle.manifest import (
+    ADDITIONS,
     CARD,
     CONFIG,
-    CONTENTS,
     GOLDEN,
     MANIFEST,
     REFERENCE,
     TOKENIZER,
     TOKENIZER_CONFIG,
-    WEIGHTS,
     BaseRecord,
     FileRecord,
     Manifest,
@@ -44,6 +44,7 @@ from tunesmith.core.finite import is_finite
 from tunesmith.core.model import Model
 from tunesmith.core.task import Task
 from tunesmith.core.tokenizer import Tokenizer
+from tunesmith.models.additions import additions, additions_state
 from tunesmith.models.hub_names import hub_config, hub_state
 
 Problem = Literal["token", "single_label", "multi_label", "regression"]
@@ -90,13 +91,14 @@ def write_bundle(folder: Path, *, model: Model, task: Task, tokenizer: Tokenizer
             fix="choose a new folder or move the old one away.",
         )
     with _workshop(folder) as draft:
-        _write_model(draft, model, task, tokenizer)
-        manifest = _manifest(draft, task, tokenizer, origin)
+        manifest = _manifest(model, task, tokenizer, origin)
+        _write_model(draft, model, manifest, task, tokenizer)
         written, in_memory = load(draft, manifest), Bundle(draft, manifest, task, tokenizer, model)
         _write_evidence(draft, written, in_memory, origin)
         _write(draft / CARD, card.card(manifest).encode())
-        files = {name: FileRecord(size=(draft / name).stat().st_size, sha256=digest(draft / name)) for name in CONTENTS}
-        fields = manifest.model_copy(update={"files": files}).model_dump(mode="json", exclude={"digest"})
+        fields = manifest.model_copy(update={"files": _records(draft, manifest.contents)}).model_dump(
+            mode="json", exclude={"digest"}
+        )
         _write(draft / MANIFEST, sealed(fields))
         check(draft)
         sync(draft)
@@ -140,8 +142,18 @@ def _workshop(folder: Path) -> Iterator[Path]:
         shutil.rmtree(draft, ignore_errors=True)
 
 
-def _write_model(draft: Path, model: Model, task: Task, tokenizer: Tokenizer) -> None:
-    state = {name: tensor.detach().cpu().contiguous() for name, tensor in hub_state(model).items()}
+def _write_model(draft: Path, model: Model, manifest: Manifest, task: Task, tokenizer: Tokenizer) -> None:
+    config = hub_config(model, labels=task.label_names, problem=problem_of(task))
+    _write(draft / CONFIG, _json(config))
+    _write_tensors(draft / manifest.weights, hub_state(model))
+    if manifest.additions:
+        _write_tensors(draft / ADDITIONS, additions_state(model))
+    _write(draft / TOKENIZER, tokenizer.serialized)
+    _write(draft / TOKENIZER_CONFIG, _json(tokenizer_config(tokenizer)))
+
+
+def _write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     for name, tensor in state.items():
         if not is_finite(tensor):
             raise ModelFileError(
@@ -149,16 +161,12 @@ def _write_model(draft: Path, model: Model, task: Task, tokenizer: Tokenizer) ->
                 code="TS-BUNDLE-015",
                 fix="train again with a lower learning rate; such a model is never written.",
             )
-    config = hub_config(model, labels=task.label_names, problem=problem_of(task))
-    _write(draft / CONFIG, _json(config))
-    save_file(state, draft / WEIGHTS, metadata={"format": "pt"})
-    shutil.copymode(draft / CONFIG, draft / WEIGHTS)  # safetensors writes for the owner alone
-    sync(draft / WEIGHTS)
-    _write(draft / TOKENIZER, tokenizer.serialized)
-    _write(draft / TOKENIZER_CONFIG, _json(tokenizer_config(tokenizer)))
+    save_file(state, path, metadata={"format": "pt"})
+    shutil.copymode(path.parent / CONFIG, path)  # safetensors writes for the owner alone
+    sync(path)
 
 
-def _manifest(draft: Path, task: Task, tokenizer: Tokenizer, origin: Origin) -> Manifest:
+def _manifest(model: Model, task: Task, tokenizer: Tokenizer, origin: Origin) -> Manifest:
     """Everything but the digests, which come last."""
     table = task.as_table()
     thresholds = table.get("thresholds")
@@ -170,6 +178,7 @@ def _manifest(draft: Path, task: Task, tokenizer: Tokenizer, origin: Origin) -> 
         labels=tuple(task.label_names),
         thresholds=tuple(float(value) for value in thresholds) if isinstance(thresholds, list) else None,
         tokenizer=TokenizerRecord(max_length=tokenizer.max_length),
+        additions=tuple(sorted({type(addition).__name__ for _, addition in additions(model)})),
         base=origin.base,
         data_fingerprint=origin.data_fingerprint,
         evaluation=dict(origin.evaluation),
@@ -177,6 +186,10 @@ def _manifest(draft: Path, task: Task, tokenizer: Tokenizer, origin: Origin) -> 
         provenance=dict(origin.provenance),
         files={},
     )
+
+
+def _records(draft: Path, names: Sequence[str]) -> dict[str, FileRecord]:
+    return {name: FileRecord(size=(draft / name).stat().st_size, sha256=digest(draft / name)) for name in names}
 
 
 def _own_version() -> str:

@@ -1,13 +1,15 @@
-"""The contract of a tuning method: which parameters learn, and what stands in their way.
+"""The contract of a tuning method: which parameters learn, what stands in their way, and what accompanies a run.
 
-Laws, met by every kind (tests/laws): wrapping leaves the function unchanged at the start; only parameters for which
-`trains` is true move; saved and loaded weights give equal logits; merged equals wrapped.
+Laws, met by every kind (tests/laws): wrapping leaves the function unchanged at the start, unless the method says that
+it does not; only parameters that `trained` names move; saved and loaded weights give equal logits; merged equals
+wrapped.
 """
 
-from abc import abstractmethod
-from collections.abc import Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from typing import ClassVar
 
-from torch import nn
+from torch import Tensor, nn
 
 from tunesmith.core.component import Component
 
@@ -16,6 +18,9 @@ REFERENCE_WIDTH = 384
 
 class Method(Component):
     """Which parameters learn. Names are those of `Model.named_parameters()`, heads begin with `head.`."""
+
+    starts_as_identity: ClassVar[bool] = True
+    """Whether the model still computes the same right after wrapping."""
 
     @property
     @abstractmethod
@@ -26,21 +31,63 @@ class Method(Component):
         with the width (Yang et al. 2022, Tensor Programs V, table 3).
         """
 
-    def check(self, places: Mapping[str, nn.Module]) -> None:
-        """Refuse a backbone the method does not fit, before anything is changed. `places` are its modules by name.
+    @property
+    def rows(self) -> int:
+        """How many rows it puts before every window: so many tokens fewer fit into one."""
+        return 0
+
+    def wrappers(self, places: Mapping[str, nn.Module]) -> Mapping[str, nn.Module]:
+        """What should stand in the place of which module. `places` are the backbone's modules by name, outermost first.
+
+        No two of the named places lie inside each other. Nothing is changed yet.
 
         Raises:
-            ConfigError: at the field that does not fit, naming what would.
+            ConfigError: the method does not fit this backbone, at the field that does not, naming what would.
         """
+        return {}
+
+    @abstractmethod
+    def trained(self, names: Iterable[str]) -> frozenset[str]:
+        """Which of all the model's parameters learn, once the wrappers are in place.
+
+        Raises:
+            ConfigError: the method asks for parameters that are not there.
+        """
+
+    def guide(self, model: nn.Module) -> "Guide | None":
+        """What accompanies the updates of a run of `model`, whose wrappers are in place; None where nothing has to."""
         return None
 
-    def wrap(self, name: str, module: nn.Module) -> nn.Module | None:
-        """What should stand in the place of `module`, or None to leave it as it is."""
+
+class Guide(ABC):
+    """Steers a run between its updates. What it remembers is saved and restored with the run's own state."""
+
+    def resting(self, epoch: int) -> frozenset[str]:
+        """Parameters that do not learn yet in this epoch, from 0."""
+        return frozenset()
+
+    def pull(self, values: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """Further gradients by parameter name, of a term that no reported loss contains. `values` are fp32."""
+        return {}
+
+    def after_update(self, values: Mapping[str, Tensor], gradients: Mapping[str, Tensor], *, done: float) -> bool:
+        """Look at what an update left: fp32 values and gradients by parameter name, `done` of the run in [0, 1].
+
+        True where it changed `values` in place.
+        """
+        return False
+
+    def state(self) -> dict[str, Tensor]:
+        """What it remembers, as fp32 tensors."""
+        return {}
+
+    def load(self, tensors: Mapping[str, Tensor]) -> None:
+        """Go on from what `state` gave."""
         return None
 
     @abstractmethod
-    def trains(self, parameter_name: str) -> bool:
-        """Whether the parameter learns."""
+    def describe(self) -> str:
+        """What it does, in a few words: a run tells it before its first step."""
 
 
 class Mergeable(nn.Module):

@@ -23,7 +23,8 @@ from tunesmith.core.errors import MissingInputError, ModelFileError, Place, Stor
 from tunesmith.core.finite import is_finite
 from tunesmith.core.model import Model
 from tunesmith.core.strict_json import JsonFault, parse
-from tunesmith.methods.lora import Lora, LowRank
+from tunesmith.methods._low_rank import LowRank
+from tunesmith.methods.lora import Lora
 from tunesmith.models.hub_names import Problem, hub_name
 from tunesmith.models.surgery import named_places
 from tunesmith.models.weights import read_tensors

@@ -9,6 +9,8 @@ Relations: `head_only` freezes the backbone, `lora` learns a low-rank update of 
 Reference: Devlin et al. 2019, BERT, appendix A.3 (rates from 2e-5 to 5e-5 for large backbones; small ones take more).
 """
 
+from collections.abc import Iterable
+
 from tunesmith.core.method import Method
 
 
@@ -20,6 +22,6 @@ class Full(Method):
         """2e-4 at width 384, which makes 1e-4 at the width of BERT base."""
         return 2e-4
 
-    def trains(self, parameter_name: str) -> bool:
-        """Every parameter does."""
-        return True
+    def trained(self, names: Iterable[str]) -> frozenset[str]:
+        """Every parameter."""
+        return frozenset(names)

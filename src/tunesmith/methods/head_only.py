@@ -10,6 +10,8 @@ Relations: `full` and `lora` change the backbone too.
 Reference: Alain & Bengio 2016, Understanding intermediate layers using linear classifier probes.
 """
 
+from collections.abc import Iterable
+
 from tunesmith.core.method import Method
 
 
@@ -21,6 +23,6 @@ class HeadOnly(Method):
         """1e-3: a head starts from nothing and bears more than a backbone."""
         return 1e-3
 
-    def trains(self, parameter_name: str) -> bool:
+    def trained(self, names: Iterable[str]) -> frozenset[str]:
         """Those whose name begins with `head.`."""
-        return parameter_name.startswith("head.")
+        return frozenset(name for name in names if name.startswith("head."))

@@ -16,8 +16,9 @@ from torch import Tensor, nn
 
 from tunesmith.core.batch import Batch
 from tunesmith.core.model import Backbone, Model
-from tunesmith.models.attention import attend
+from tunesmith.models.additions import Bottleneck, squeezed
 from tunesmith.models.encoder import Embeddings, Encoder, Layer
+from tunesmith.models.inserted_rows import behind, insert
 from tunesmith.models.packed import PackedLinear
 from tunesmith.models.precision import Precision
 from tunesmith.models.ragged import Plan, plan
@@ -48,16 +49,21 @@ class AnsweringEncoder(Backbone):
         self.max_length = encoder.max_length
         self.config = encoder.config
         self.gradient_checkpointing = False
-        self._embeddings = _Embeddings(encoder.embeddings, dtype)
+        prompt: Tensor | None = encoder.prompt()
+        self._prompt = None if prompt is None else prompt.detach().to(dtype)
+        self._embeddings = _Embeddings(encoder.embeddings, dtype, begin=int(encoder.prompt.begin))
         self._layers = [_Layer(layer, dtype) for layer in encoder.layers if isinstance(layer, Layer)]
 
     def embed(self, batch: Batch) -> Tensor:
-        """The input of the first layer, [N, D], in the format of the weights."""
-        return self._embeddings(batch)
+        """The input of the first layer, [N, D], in the format of the weights; N counts the rows of a prompt."""
+        return self._embeddings(batch, self._prompt)
 
     def forward(self, batch: Batch, *, embeddings: Tensor | None = None, places: Tensor | None = None) -> Tensor:
         """Hidden states of the last layer, [N, D] fp32, or [M, D] at `places` [M]."""
         x = self.embed(batch) if embeddings is None else embeddings
+        if self._prompt is not None:
+            batch, kept = behind(batch, len(self._prompt))
+            places = kept if places is None else kept[places]
         layout, rows = plan(batch.lengths, x.device), len(x)
         x = padded(x, rounded(rows))
         last = self._layers[-1]
@@ -73,9 +79,9 @@ class AnsweringEncoder(Backbone):
 class _Embeddings:
     """Positions and the first segment, which most tokens have, are one table."""
 
-    def __init__(self, trained: Embeddings, dtype: torch.dtype) -> None:
+    def __init__(self, trained: Embeddings, dtype: torch.dtype, *, begin: int) -> None:
         segments = trained.segments.weight.detach() if trained.segments is not None else None
-        places = trained.positions.weight.detach()[trained.offset :]
+        places = trained.positions.weight.detach()[trained.offset + begin :]
         self._words = trained.words.weight.detach().to(dtype)
         self._places = (places if segments is None else places + segments[0]).to(dtype)
         self._segments = None if segments is None or len(segments) == 1 else (segments - segments[0]).to(dtype)
@@ -83,9 +89,13 @@ class _Embeddings:
         project = trained.project
         self._project = None if project is None else PackedLinear(project.weight, project.bias, dtype=dtype)
 
-    def __call__(self, batch: Batch) -> Tensor:
-        """[N, D]."""
-        x = self._words.index_select(0, batch.input_ids).add_(self._places.index_select(0, batch.positions))
+    def __call__(self, batch: Batch, prompt: Tensor | None) -> Tensor:
+        """[N, D]. Every window begins with the rows of `prompt` [P, E] where there is one, and N counts them."""
+        x = self._words.index_select(0, batch.input_ids)
+        if prompt is not None:
+            x, _ = insert(x, prompt, batch.lengths)
+            batch, _ = behind(batch, len(prompt))
+        x = x.add_(self._places.index_select(0, batch.positions))
         if self._segments is not None and batch.segment_ids is not None:
             x = x.add_(self._segments.index_select(0, batch.segment_ids))
         x = self._norm(x)
@@ -104,20 +114,42 @@ class _Layer:
         weight, bias = torch.cat([part.weight for part in parts]), torch.cat([part.bias for part in parts])
         self._heads = attention.heads
         self._qkv = PackedLinear(weight, bias, dtype=dtype)
-        self._output = PackedLinear(attention.output.weight, attention.output.bias, dtype=dtype)
+        self._core = copy.deepcopy(attention.core).to(dtype)
+        self._output = _Sublayer(attention.output, dtype)
         self._attention_norm = _Norm(trained.attention_norm, dtype)
         self._activation = forward.activation
         self._up = PackedLinear(forward.up.weight, forward.up.bias, dtype=dtype)
-        self._down = PackedLinear(forward.down.weight, forward.down.bias, dtype=dtype)
+        self._down = _Sublayer(forward.down, dtype)
         self._feed_forward_norm = _Norm(trained.feed_forward_norm, dtype)
 
     def __call__(self, x: Tensor, layout: Plan, rows: int, places: Tensor | None) -> Tensor:
         """[rounded N, D] to the same, of which the first `rows` mean something, or to [rounded M, D] at `places`."""
-        mixed = padded(attend(self._qkv(x)[:rows], layout, heads=self._heads, dropout=0.0), len(x))
+        mixed = padded(self._core(self._qkv(x)[:rows], layout, heads=self._heads, dropout=0.0), len(x))
         if places is not None:
             x, mixed = picked(x, places), picked(mixed, places)
         x = self._attention_norm(self._output.added(mixed, x))
         return self._feed_forward_norm(self._down.added(self._up.activated(x, self._activation), x))
+
+
+class _Sublayer:
+    """A linear layer before a residual sum, with the bottleneck behind it where there is one."""
+
+    def __init__(self, trained: nn.Module, dtype: torch.dtype) -> None:
+        plain = trained
+        self._behind: tuple[Tensor, ...] = ()
+        if isinstance(trained, Bottleneck):
+            plain = trained.base
+            own = (trained.down_weight, trained.down_bias, trained.up_weight, trained.up_bias)
+            self._behind = tuple(tensor.detach().to(dtype) for tensor in own)
+        assert isinstance(plain, nn.Linear)
+        self._linear = PackedLinear(plain.weight, plain.bias, dtype=dtype)
+
+    def added(self, x: Tensor, residual: Tensor) -> Tensor:
+        """[N, I] to [N, D], on top of `residual` [N, D]."""
+        if not self._behind:
+            return self._linear.added(x, residual)
+        down, down_bias, up, up_bias = self._behind
+        return residual + squeezed(self._linear(x), down, down_bias, up, up_bias)
 
 
 class _Norm:

@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from tunesmith.models.dropout import byte_threshold, draw_mask
 from tunesmith.models.head_rows import by_chunk, clear_padding, heads_first, heads_last, join_heads, split_heads
@@ -98,6 +98,22 @@ def _product(left: Tensor, right: Tensor, out: Tensor) -> None:
         torch.bmm(left, right, out=out)
     else:
         out.copy_(torch.bmm(left, right))
+
+
+class AttentionCore(nn.Module):
+    """`attend` as a module without parameters: a place where a method may put something around it."""
+
+    def forward(self, qkv: Tensor, layout: Layout, *, heads: int, dropout: float) -> Tensor:
+        """[N, 3 D] (query, key and value side by side) to [N, D]."""
+        return attend(qkv, layout, heads=heads, dropout=dropout)
+
+
+def lengthened(layout: Layout, count: int) -> Layout:
+    """The same windows with `count` more rows each."""
+    lengths = tuple(length + count for length in layout.lengths)
+    if isinstance(layout, Borders):
+        return borders(lengths, layout.offsets.device)
+    return plan(lengths, layout.gather.device, layout.costs)
 
 
 def layout(lengths: Sequence[int], x: Tensor, *, learning: bool) -> Layout:

@@ -5,8 +5,9 @@
     x = norm(x + down(act(up x)))
 
 No padded row is ever multiplied: only `attend` knows where a window ends. Where a head reads some rows only, the last
-layer goes on with those once they have attended to all. Any linear layer may be replaced by a module
-that exposes `weight` and `bias` (a low-rank update folds itself into `weight` once a step).
+layer goes on with those once they have attended to all. `query`, `key` and `value` may be replaced by modules that
+expose `weight` and `bias` (a low-rank update folds itself into `weight` once a step), other linear layers, the
+attention core and the place for a prompt by whatever has the same inputs and outputs (additions.py).
 
 Shapes: N rows, M of them that are read, D width, E embedding width, I inner width.
 """
@@ -22,8 +23,10 @@ from torch.utils.checkpoint import checkpoint
 from tunesmith.core.batch import Batch
 from tunesmith.core.model import Backbone
 from tunesmith.models.activations import ACTIVATIONS
-from tunesmith.models.attention import Layout, attend, core_on, layout
+from tunesmith.models.attention import AttentionCore, Layout, core_on, layout
 from tunesmith.models.dropout import Dropout
+from tunesmith.models.inserted_rows import behind, insert
+from tunesmith.models.prompt_slot import PromptSlot
 from tunesmith.models.row_counts import picked
 from tunesmith.models.shape import Shape
 
@@ -49,9 +52,14 @@ class Embeddings(nn.Module):
         self.dropout = Dropout(shape.dropout)
         self.project = _Linear(width, shape.width) if width != shape.width else None
 
-    def forward(self, batch: Batch) -> Tensor:
-        """[N, D]."""
-        x: Tensor = self.words(batch.input_ids) + self.positions(batch.positions + self.offset)
+    def forward(self, batch: Batch, prompt: Tensor | None = None, begin: int = 0) -> Tensor:
+        """[N, D]. Every window begins with the rows of `prompt` [P, E] where there is one, and N counts them; its
+        positions begin at `begin`."""
+        x: Tensor = self.words(batch.input_ids)
+        if prompt is not None:
+            x, _ = insert(x, prompt, batch.lengths)
+            batch, _ = behind(batch, len(prompt))
+        x = x + self.positions(batch.positions + (self.offset + begin))
         if self.segments is not None:
             if batch.segment_ids is None or len(self.segments.weight) == 1:
                 x = x + self.segments.weight[0]
@@ -72,6 +80,7 @@ class Attention(nn.Module):
         self.key = _Linear(shape.width, shape.width)
         self.value = _Linear(shape.width, shape.width)
         self.output = _Linear(shape.width, shape.width)
+        self.core = AttentionCore()
 
     def forward(self, x: Tensor, layout: Layout) -> Tensor:
         """[N, D] to [N, D], which is still to be projected by `output`."""
@@ -82,7 +91,8 @@ class Attention(nn.Module):
             qkv = torch.cat([F.linear(x, part.weight, part.bias) for part in parts], 1)
         else:
             qkv = F.linear(x, torch.cat([part.weight for part in parts]), torch.cat([part.bias for part in parts]))
-        return attend(qkv, layout, heads=self.heads, dropout=self.probability if self.training else 0.0)
+        mixed: Tensor = self.core(qkv, layout, heads=self.heads, dropout=self.probability if self.training else 0.0)
+        return mixed
 
 
 class FeedForward(nn.Module):
@@ -96,8 +106,8 @@ class FeedForward(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, D] to [N, D] through [N, I]."""
-        inner = ACTIVATIONS[self.activation](F.linear(x, self.up.weight, self.up.bias))
-        return F.linear(inner, self.down.weight, self.down.bias)
+        down: Tensor = self.down(ACTIVATIONS[self.activation](self.up(x)))
+        return down
 
 
 class Layer(nn.Module):
@@ -116,8 +126,7 @@ class Layer(nn.Module):
         mixed = self.attention(x, layout)
         if places is not None:
             x, mixed = _at(places, x), _at(places, mixed)
-        output = self.attention.output
-        x = self.attention_norm(x + self.dropout(F.linear(mixed, output.weight, output.bias)))
+        x = self.attention_norm(x + self.dropout(self.attention.output(mixed)))
         x = self.feed_forward_norm(x + self.dropout(self.feed_forward(x)))
         return x
 
@@ -134,19 +143,24 @@ class Encoder(Backbone):
         self.max_length = shape.positions - shape.position_offset
         self.gradient_checkpointing = False
         self.carried: dict[str, Tensor] = {}
+        self.prompt = PromptSlot()
         self.embeddings = Embeddings(shape)
         self.layers = nn.ModuleList(Layer(shape) for _ in range(shape.layers))
         if fresh:
             self.apply(self._begin)
 
     def embed(self, batch: Batch) -> Tensor:
-        """The input of the first layer, [N, D]."""
-        embedded: Tensor = self.embeddings(batch)
+        """The input of the first layer, [N, D]; N counts the rows of a prompt."""
+        embedded: Tensor = self.embeddings(batch, self.prompt(), self.prompt.begin)
         return embedded
 
     def forward(self, batch: Batch, *, embeddings: Tensor | None = None, places: Tensor | None = None) -> Tensor:
         """Hidden states of the last layer, [N, D], or [M, D] at `places` [M]."""
-        x = self.embed(batch) if embeddings is None else embeddings
+        prompt = self.prompt()
+        x = self.embeddings(batch, prompt, self.prompt.begin) if embeddings is None else embeddings
+        if prompt is not None:
+            batch, kept = behind(batch, len(prompt))
+            places = kept if places is None else kept[places]
         windows = layout(batch.lengths, x, learning=self.training or torch.is_grad_enabled())
         last = self.layers[-1]
         for layer in self.layers:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from tunesmith.core.errors import ModelFileError, Place
 from tunesmith.core.method import Mergeable
 from tunesmith.core.model import Model
+from tunesmith.models.additions import Addition
 from tunesmith.models.families import FAMILIES
 from tunesmith.models.hosted import HostedBackbone
 
@@ -92,7 +93,10 @@ def hub_name(model: Model, name: str) -> str:
 
 
 def hub_state(model: Model) -> dict[str, Tensor]:
-    """Every tensor under transformers' names, on the CPU; wrappers are folded in, the model is not changed."""
+    """Every tensor under transformers' names, on the CPU; wrappers are folded in, the model is not changed.
+
+    Additions are left out: transformers has no place for them.
+    """
     state: dict[str, Tensor] = {}
     seen: set[int] = set()
     for name, tensor in _plain_tensors(model, ""):
@@ -105,7 +109,7 @@ def hub_state(model: Model) -> dict[str, Tensor]:
 
 
 def load_hub_state(model: Model, state: Mapping[str, Tensor]) -> None:
-    """Fill an unwrapped model with exactly the tensors that `hub_state` names.
+    """Fill a plain model with exactly the tensors that `hub_state` names.
 
     Raises:
         ModelFileError: a tensor is missing, unknown, or of another shape or type; the message names it.
@@ -168,8 +172,8 @@ def _prefix(model: Model) -> str:
 
 def _plain_tensors(module: nn.Module, name: str) -> Iterator[tuple[str, Tensor]]:
     """(name, tensor) of the state of a module, with mergeable wrappers replaced by what they fold to."""
-    if isinstance(module, Mergeable):
-        module = module.merged()
+    while isinstance(module, Addition | Mergeable):
+        module = module.base if isinstance(module, Addition) else module.merged()
     deeper = {child for child, _ in module.named_children()}
     for key, tensor in module.state_dict().items():
         if key.partition(".")[0] not in deeper:

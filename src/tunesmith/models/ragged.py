@@ -78,6 +78,10 @@ class Plan:
     place: Tensor
     straight: bool
     """Whether the rows already lie as one chunk without padding, so that there is nothing to gather"""
+    lengths: tuple[int, ...]
+    """[B] of the windows"""
+    costs: Costs
+    """What it was made by"""
 
     @property
     def sizes(self) -> list[int]:
@@ -115,7 +119,7 @@ def _plan(lengths: tuple[int, ...], device: torch.device, costs: Costs) -> Plan:
         chunks.append(Chunk(len(blocks), longest, _seen(owner, alone=len(blocks) == len(members), device=device)))
     gather = torch.from_numpy(np.concatenate(gathers)).to(device)
     straight = len(chunks) == 1 and chunks[0].seen is None  # a stable sort leaves equally long windows in order
-    return Plan(tuple(chunks), gather, torch.from_numpy(place).to(device), straight)
+    return Plan(tuple(chunks), gather, torch.from_numpy(place).to(device), straight, lengths, costs)
 
 
 def _seen(owner: NDArray[np.int64], *, alone: bool, device: torch.device) -> Tensor | None:

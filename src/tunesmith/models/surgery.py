@@ -20,24 +20,16 @@ def named_places(model: Model) -> Iterator[tuple[str, nn.Module]]:
 
 
 def apply_method(model: Model, method: Method) -> None:
-    """Put the method's wrappers in place and let exactly those parameters learn for which `method.trains` holds.
-
-    What stands inside a new wrapper is not offered again.
+    """Put the method's wrappers in place and let exactly those parameters learn that `method.trained` names.
 
     Raises:
         ConfigError: the method does not fit this backbone; nothing has been changed.
     """
-    method.check(dict(named_places(model)))
-    done: list[str] = []
-    for name, module in list(named_places(model)):
-        if any(name.startswith(f"{outer}.") for outer in done):
-            continue
-        wrapper = method.wrap(name, module)
-        if wrapper is not None:
-            model.set_submodule(name, wrapper)
-            done.append(name)
+    for name, wrapper in method.wrappers(dict(named_places(model))).items():
+        model.set_submodule(name, wrapper)
+    trained = method.trained(name for name, _ in model.named_parameters())
     for name, parameter in model.named_parameters():
-        parameter.requires_grad_(method.trains(name))
+        parameter.requires_grad_(name in trained)
 
 
 def merge(model: Model) -> None:

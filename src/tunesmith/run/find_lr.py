@@ -7,6 +7,7 @@ from tunesmith.run.config import RunConfig
 from tunesmith.run.lessons import settings_of, training_data, tuned_model
 from tunesmith.run.prepared import prepared
 from tunesmith.tune.find_lr import Range, Tried, find_lr, suggested
+from tunesmith.tune.gradient import Objective
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +34,9 @@ def range_test(config: RunConfig, *, progress: Callable[[int], None] = lambda do
     settings = settings_of(ready)
     tried = []
     for item in find_lr(
-        tuned_model(ready),
-        ready.task,
+        Objective(tuned_model(ready), ready.task, config.regularizers),
         training_data(ready),
         settings=settings,
-        regularizers=config.regularizers,
         rates=Range(),
     ):
         tried.append(item)

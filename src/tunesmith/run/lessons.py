@@ -25,7 +25,7 @@ from tunesmith.run.prepared import Prepared
 from tunesmith.run.silver import read_learnt, read_silver, silver_pairs, write_learnt, write_silver
 from tunesmith.tune.checkpoint import Keeping, SavedState, newest
 from tunesmith.tune.events import DONE, Started, Stopped
-from tunesmith.tune.fit import CutShort, Evaluate, TrainingData, fit
+from tunesmith.tune.fit import CutShort, Evaluate, Objective, TrainingData, fit
 from tunesmith.tune.settings import TrainSettings
 
 
@@ -132,11 +132,9 @@ class _Lessons:
         journal.rewind(state.step if state else 0)
         task, regularizers = self.ready.task, self.ready.config.regularizers
         events = fit(
-            self.model,
-            task,
+            Objective(self.model, task, regularizers, self.ready.config.method.guide(self.model)),
             data,
             settings=settings,
-            regularizers=regularizers,
             evaluate=self.evaluate,
             keeping=Keeping(folder=folder.checkpoints, should_stop=self.should_stop, resume=state),
         )

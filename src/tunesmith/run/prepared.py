@@ -61,7 +61,8 @@ def prepared(config: RunConfig, *, rejects: Path | None = None, check: bool = Tr
     for examples in (data.dev, data.test):
         task.bound(examples)  # a label that training lacks is refused now, not after an hour of training
     backbone = load_backbone(checkpoint, dropout=config.train.dropout)
-    tokenizer = Tokenizer(checkpoint.tokenizer_file, max_length=min(backbone.max_length, LONGEST_WINDOW))
+    longest = min(backbone.max_length - config.method.rows, LONGEST_WINDOW)
+    tokenizer = Tokenizer(checkpoint.tokenizer_file, max_length=longest)
     certificates = certificates_of(task, data.splits(), tokenizer)
     if certificates and check:
         certificates["train"].require(config.data.alignment_loss)

@@ -163,7 +163,7 @@ def _training(ready: Prepared, model: Model, data: TrainingData, settings: Train
         torch.set_num_threads(settings.threads)
     device = choose_device(settings.device)
     choice = choose(settings.precision, width=model.backbone.width, device=device)
-    objective = Objective(model, ready.task, ready.config.regularizers)
+    objective = Objective(model, ready.task, ready.config.regularizers, ready.config.method.guide(model))
     return Training(objective, data, settings=settings, choice=choice, device=device)
 
 

@@ -11,9 +11,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from tunesmith.core.errors import NumericsError
-from tunesmith.core.model import Model
-from tunesmith.core.regularizer import Regularizer
-from tunesmith.core.task import Task
 from tunesmith.tune.data import TrainingData
 from tunesmith.tune.gradient import Objective
 from tunesmith.tune.precision import choose, choose_device
@@ -48,20 +45,18 @@ class Tried:
 
 
 def find_lr(
-    model: Model,
-    task: Task,
+    objective: Objective,
     data: TrainingData,
     *,
     settings: TrainSettings,
-    regularizers: Sequence[Regularizer] = (),
     rates: Range | None = None,
 ) -> Iterator[Tried]:
     """Try the rates one step each, on the batches a run would begin with. Ends early where the loss explodes."""
     rates = rates or Range()
     device = choose_device(settings.device)
-    choice = choose(settings.precision, width=model.backbone.width, device=device)
+    choice = choose(settings.precision, width=objective.model.backbone.width, device=device)
     plain = settings.model_copy(update={"learning_rate": rates.highest, "length": f"{rates.steps} steps"})
-    training = Training(Objective(model, task, regularizers), data, settings=plain, choice=choice, device=device)
+    training = Training(objective, data, settings=plain, choice=choice, device=device)
     before = {name: value.clone() for name, value in training.optimizer.masters.items()}
     try:
         yield from _tried(training, rates)

@@ -1,6 +1,6 @@
 """The loop, as a generator: it yields what happened, and the caller logs, draws, tracks and stops.
 
-    for event in fit(model, task, data, settings=settings, evaluate=score, keeping=Keeping(folder=checkpoints)):
+    for event in fit(objective, data, settings=settings, evaluate=score, keeping=Keeping(folder=checkpoints)):
         match event: ...
 
 Between two steps lies the border where everything else happens, in this order: stop if asked to, evaluate if due,
@@ -8,7 +8,7 @@ finish if done, save if due. A run that goes on from a saved state begins at the
 leaves nothing out.
 """
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator
 
 import torch
 from torch import Tensor
@@ -16,13 +16,11 @@ from torch import Tensor
 from tunesmith.core.duration import Duration
 from tunesmith.core.memory import no_kernel, ran_out
 from tunesmith.core.model import Model
-from tunesmith.core.regularizer import Regularizer
-from tunesmith.core.task import Task
 from tunesmith.models.precision import Choice
 from tunesmith.tune.checkpoint import Keeping
 from tunesmith.tune.data import TrainingData as TrainingData  # a caller of `fit` needs both
 from tunesmith.tune.events import Evaluated, Stopped, TuneEvent
-from tunesmith.tune.gradient import Objective
+from tunesmith.tune.gradient import Objective as Objective  # and this
 from tunesmith.tune.precision import choose, choose_device, require
 from tunesmith.tune.recovery import Recovery
 from tunesmith.tune.saver import Saver, continued
@@ -38,16 +36,14 @@ class CutShort(Exception):  # not an error: what was cut short is done anew when
 
 
 def fit(
-    model: Model,
-    task: Task,
+    objective: Objective,
     data: TrainingData,
     *,
     settings: TrainSettings,
-    regularizers: Sequence[Regularizer] = (),
     evaluate: Evaluate | None = None,
     keeping: Keeping | None = None,
 ) -> Iterator[TuneEvent]:
-    """Train `model` in place. When the generator ends, the model is in fp32 on the device it came from.
+    """Train the objective's model in place. When the generator ends, the model is in fp32 on the device it came from.
 
     With `evaluate` the model ends with the weights of the best score, else with the last ones. Closing the generator
     between two events saves like `keeping.should_stop` does.
@@ -63,7 +59,7 @@ def fit(
     """
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
-    training = _prepared(Objective(model, task, regularizers), data, settings, keeping)
+    training = _prepared(objective, data, settings, keeping)
     try:
         notes = continued(training, keeping.resume) if keeping and keeping.resume else ()
         loop = _Loop(training, evaluate, keeping)

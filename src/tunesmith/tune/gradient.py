@@ -15,6 +15,7 @@ from torch import Tensor
 
 from tunesmith.core.batch import Batch
 from tunesmith.core.errors import NumericsError
+from tunesmith.core.method import Guide
 from tunesmith.core.model import Model, Output
 from tunesmith.core.regularizer import Regularizer, Step
 from tunesmith.core.seed import derived
@@ -28,6 +29,8 @@ class Objective:
     model: Model
     task: Task
     regularizers: Sequence[Regularizer] = ()
+    guide: Guide | None = None
+    """What accompanies the updates, for a method that has such"""
 
 
 @dataclass(slots=True)

@@ -10,7 +10,6 @@ Sources: Kingma and Ba 2015; Loshchilov and Hutter 2019 (decoupled decay); Howar
 """
 
 import math
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -18,10 +17,10 @@ import torch
 from torch import Tensor, nn
 
 from tunesmith.core.finite import is_finite
+from tunesmith.models.depth import layer_of
 
 PIECE = 1 << 20
 """Numbers that a processor updates together; a GPU, which has no such cache to keep, updates a group at once"""
-_LAYER = re.compile(r"\.(?:layers?|h|blocks?)\.(\d+)\.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +39,7 @@ def groups_of(parameters: Mapping[str, nn.Parameter], *, decay: float, layer_dec
     `layer_decay ** (L + 1)`.
     """
     found: dict[tuple[float, float], list[str]] = {}
-    top = 1 + max((int(match[1]) for name in parameters if (match := _LAYER.search(name))), default=-1)
+    top = 1 + max((layer for name in parameters if (layer := layer_of(name)) is not None), default=-1)
     for name, parameter in parameters.items():
         own = decay if parameter.ndim >= 2 else 0.0
         found.setdefault((own, layer_decay ** _distance(name, top)), []).append(name)
@@ -49,8 +48,8 @@ def groups_of(parameters: Mapping[str, nn.Parameter], *, decay: float, layer_dec
 
 def _distance(name: str, top: int) -> int:
     """How far a parameter lies from the head: 0 for the head, `top + 1` for the embeddings."""
-    if match := _LAYER.search(name):
-        return top - int(match[1])
+    if (layer := layer_of(name)) is not None:
+        return top - layer
     return top + 1 if name.startswith("backbone.") and "embed" in name else 0
 
 
@@ -102,6 +101,11 @@ class AdamW:
             else:
                 self._sums[name] = gradient if gradient.dtype == torch.float32 else self._in_fp32(name, gradient)
 
+    def add(self, gradients: Mapping[str, Tensor]) -> None:
+        """Add fp32 gradients that no backward pass gave."""
+        for name, gradient in gradients.items():
+            self._sums[name] = self._sums[name].add_(gradient) if name in self._sums else gradient
+
     def gradient_norm(self) -> float:
         """Euclidean norm of everything collected; infinite or nan as soon as one number in it is."""
         if not self._sums:
@@ -120,14 +124,21 @@ class AdamW:
 
     @torch.no_grad()
     def step(self, rate: float, *, shrink: float = 1.0) -> None:
-        """One update with the collected gradients times `shrink`, which are then forgotten."""
+        """One update with the collected gradients times `shrink`. They stay until `discard`."""
         self._step.add_(1)
         scale = None if shrink == 1.0 else torch.full((), 1 / shrink, device=self._step.device)
         for group in self.groups:
             present = [name for name in group.names if name in self._sums]
             for names in self._pieces(present):
                 self._update(names, group, rate=rate * group.rate, scale=scale)
-        self._sums.clear()
+
+    def gradients(self, *, shrink: float) -> dict[str, Tensor]:
+        """What was collected, times `shrink`."""
+        return {name: total * shrink for name, total in self._sums.items()}
+
+    def publish(self) -> None:
+        """Round masters that somebody changed into the model."""
+        self._publish(self.parameters)
 
     def _pieces(self, names: Sequence[str]) -> Iterator[list[str]]:
         """Names in pieces so small that masters are still in the cache when they are rounded into the model."""

@@ -21,6 +21,8 @@ from tunesmith.tune.training import Training
 MAY_CHANGE = frozenset(("save_every", "keep", "threads"))
 """Settings that do not decide a run's result; every other one must be as it was when the state was saved."""
 SHORTEST, LONGEST = 10.0, 600.0
+GUIDE = "guide."
+"""Before the names of what a method's guide remembers"""
 
 
 def interval(elapsed: float, cost: float) -> float:
@@ -74,6 +76,8 @@ class Saver:
         present = {"progress": progress.as_record(), "environment": environment(self.training.device)}
         record = {"schema": 1, **self._identity, **present}
         tensors = self.training.optimizer.state()
+        if guide := self.training.objective.guide:
+            tensors |= {f"{GUIDE}{name}": value for name, value in guide.state().items()}
         _require_finite(tensors, progress.step)
         if progress.best_step not in (None, progress.step):
             best = load_best(self.folder, progress.best_step or 0)
@@ -161,6 +165,8 @@ def continued(training: Training, state: SavedState) -> tuple[str, ...]:
     training.progress = Progress.from_record(state.record["progress"])
     tensors = state.tensors()
     training.optimizer.load(tensors)
+    if guide := training.objective.guide:
+        guide.load({name.removeprefix(GUIDE): value for name, value in tensors.items() if name.startswith(GUIDE)})
     training.plan()
     if (step := training.progress.best_step) is not None:
         best = {name: tensors.get(f"{BEST}.{name}", tensors[f"master.{name}"]) for name in training.form.masters}

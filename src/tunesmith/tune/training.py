@@ -109,6 +109,7 @@ class Training:
         everything = sum(parameter.numel() for parameter in self.objective.model.parameters())
         dtype = torch.bfloat16 if self.choice.precision == "bf16" else torch.float32
         steps = {"steps": self.length.amount, "epochs": math.ceil(self.length.amount * len(self._groups))}
+        guide = self.objective.guide
         return Started(
             step=self.progress.step,
             steps=int(steps[self.length.unit]) if self.length.unit in steps else None,
@@ -121,7 +122,7 @@ class Training:
             frozen=everything - learning,
             vocabulary=self.form.vocabulary,
             attention=self.objective.model.backbone.attention_on(self.device, dtype),
-            notes=notes,
+            notes=(*([guide.describe()] if guide else []), *notes),
         )
 
     def step(self, *, rate: float | None = None) -> Stepped:
@@ -139,11 +140,14 @@ class Training:
             NumericsError: loss or gradient are not finite.
         """
         begin = time.perf_counter()
+        self._wake()
         self.objective.model.train()
         batches = self.batches(self._groups[self.progress.group])
         self.optimizer.discard()
         collect = self.optimizer.collect
         found = backward(self.objective, batches, seed=self.data.seed, step=self.progress.step, collect=collect)
+        if self.objective.guide:
+            self.optimizer.add(self.objective.guide.pull(self.optimizer.masters))
         norm = self.optimizer.gradient_norm()
         if not math.isfinite(norm):
             raise gradient_error(batches, self.progress.step, self.optimizer.faulty())
@@ -155,7 +159,10 @@ class Training:
         progress = self.progress
         tokens = sum(self.data.tokens(indices) for indices in self._groups[progress.group])
         rate = self.rate() if rate is None else rate
-        self.optimizer.step(rate, shrink=clip_factor(found.norm, self.settings.clip))
+        shrink = clip_factor(found.norm, self.settings.clip)
+        self.optimizer.step(rate, shrink=shrink)
+        self._guide(shrink)
+        self.optimizer.discard()
         progress.unseen_decay *= 1 - rate * self._words_decay
         progress.losses = [*progress.losses, found.loss.loss][-WINDOW:]
         seconds = found.seconds + time.perf_counter() - begin
@@ -174,6 +181,21 @@ class Training:
             tokens=tokens,
             seconds=seconds,
         )
+
+    def _wake(self) -> None:
+        """Let those parameters learn whose time has come."""
+        if self.objective.guide:
+            resting = self.objective.guide.resting(self.progress.epoch)
+            for name, parameter in self.form.parameters.items():
+                parameter.requires_grad_(name not in resting)
+
+    def _guide(self, shrink: float) -> None:
+        """Let what accompanies the run see what the update left, and change it."""
+        guide = self.objective.guide
+        if guide and guide.after_update(
+            self.optimizer.masters, self.optimizer.gradients(shrink=shrink), done=self.progress.share(self.length)
+        ):
+            self.optimizer.publish()
 
     def batches(self, group: Sequence[tuple[int, ...]]) -> list[Batch]:
         """The batches of an accumulation group, in the pieces that memory holds, on the device."""
@@ -245,6 +267,8 @@ class Training:
     def close(self) -> None:
         """Give the model back as plain as it came, with what it learnt."""
         self.form.fade(self.progress.unseen_decay if self._left is None else self._left)
+        for parameter in self.form.parameters.values():
+            parameter.requires_grad_(True)
         self.form.undo()
         self.onednn.close()
         self.freed.close()

@@ -10,7 +10,8 @@ from torch.testing import assert_close
 from tunesmith.core.errors import ConfigError
 from tunesmith.core.model import Model
 from tunesmith.core.rooms import METHODS, TASKS
-from tunesmith.methods.lora import Lora, LowRank
+from tunesmith.methods._low_rank import LowRank
+from tunesmith.methods.lora import Lora
 from tunesmith.models.surgery import apply_method
 
 
@@ -64,7 +65,7 @@ def test_a_part_of_a_name_is_no_target(model: Model) -> None:
 def test_a_rank_above_the_width_is_refused(model: Model) -> None:
     apply_method(model, Lora(rank=16))
     with pytest.raises(ConfigError, match="rank 17 is above the width 16") as caught:
-        Lora(rank=17).check({"backbone.x.query": nn.Linear(16, 32), "backbone.x.value": nn.Linear(64, 64)})
+        Lora(rank=17).wrappers({"backbone.x.query": nn.Linear(16, 32), "backbone.x.value": nn.Linear(64, 64)})
     assert str(caught.value.place) == "method.rank"
 
 

@@ -16,9 +16,10 @@ from tunesmith.core.errors import MissingInputError, ModelFileError
 from tunesmith.core.model import Model
 from tunesmith.core.rooms import TASKS
 from tunesmith.core.task import Task
+from tunesmith.methods._low_rank import LowRank
 from tunesmith.methods._peft_files import CONFIG, WEIGHTS, read_adapter, write_adapter
 from tunesmith.methods.full import Full
-from tunesmith.methods.lora import Lora, LowRank
+from tunesmith.methods.lora import Lora
 from tunesmith.models.surgery import apply_method, merge
 
 LENGTHS = (7, 12, 3)

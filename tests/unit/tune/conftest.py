@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from tunesmith.core.batch import Encoding
+from tunesmith.core.method import Guide
 from tunesmith.core.model import Model
 from tunesmith.core.regularizer import Regularizer
 from tunesmith.core.rooms import METHODS, TASKS
@@ -18,7 +19,7 @@ from tunesmith.models.surgery import apply_method
 from tunesmith.tune.checkpoint import Keeping
 from tunesmith.tune.data import TrainingData
 from tunesmith.tune.events import TuneEvent
-from tunesmith.tune.fit import fit
+from tunesmith.tune.fit import Objective, fit
 from tunesmith.tune.settings import TrainSettings
 
 
@@ -71,16 +72,15 @@ class Bench:
         *,
         keeping: Keeping | None = None,
         regularizers: Sequence[Regularizer] = (),
+        guide: Guide | None = None,
         scored: bool = True,
         data: TrainingData | None = None,
         **settings: object,
     ) -> Iterator[TuneEvent]:
         return fit(
-            model,
-            self.task,
+            Objective(model, self.task, regularizers, guide),
             data or self.data,
             settings=chosen(**settings),
-            regularizers=regularizers,
             evaluate=self.accuracy if scored else None,
             keeping=keeping,
         )

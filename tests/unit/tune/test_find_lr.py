@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from tunesmith.tune.find_lr import Range, Tried, find_lr, suggested
+from tunesmith.tune.gradient import Objective
 from tunesmith.tune.settings import TrainSettings
 
 
@@ -13,7 +14,7 @@ def test_rates_grow_and_the_model_stays_as_it_was(bench: Any, precision: Any) ->
     model = bench.model(dropout=0.0)
     before = {name: p.detach().clone() for name, p in model.named_parameters()}
     settings = TrainSettings(batch_size=8, precision=precision, weight_decay=0.3)
-    tried = list(find_lr(model, bench.task, bench.data, settings=settings, rates=Range(1e-5, 1.0, 60)))
+    tried = list(find_lr(Objective(model, bench.task), bench.data, settings=settings, rates=Range(1e-5, 1.0, 60)))
     assert tried[0].rate == pytest.approx(1e-5)
     assert all(a.rate < b.rate for a, b in itertools.pairwise(tried))
     assert all(torch.equal(before[name], p) for name, p in model.named_parameters())
@@ -24,7 +25,7 @@ def test_rates_grow_and_the_model_stays_as_it_was(bench: Any, precision: Any) ->
 def test_leaving_early_puts_the_weights_back(bench: Any) -> None:
     model = bench.model()
     before = {name: p.detach().clone() for name, p in model.named_parameters()}
-    tried = find_lr(model, bench.task, bench.data, settings=TrainSettings(batch_size=8, precision="fp32"))
+    tried = find_lr(Objective(model, bench.task), bench.data, settings=TrainSettings(batch_size=8, precision="fp32"))
     for _ in range(5):
         next(tried)
     tried.close()

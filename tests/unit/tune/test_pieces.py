@@ -101,7 +101,7 @@ from tunesmith.models.checkpoint import locate
 from tunesmith.models.loading import load_backbone
 from tunesmith.models.surgery import apply_method
 from tunesmith.tune.data import TrainingData
-from tunesmith.tune.fit import fit
+from tunesmith.tune.fit import Objective, fit
 from tunesmith.tune.settings import TrainSettings
 
 torch.set_num_threads(1)
@@ -116,7 +116,7 @@ rows = [
     for i in range(32)
 ]
 settings = TrainSettings(length="1 steps", learning_rate=1e-4, batch_size=32, precision="fp32", threads=1)
-events = fit(model, task, TrainingData(encodings=rows, ids=[str(i) for i in range(32)]), settings=settings)
+events = fit(Objective(model, task), TrainingData(encodings=rows, ids=[str(i) for i in range(32)]), settings=settings)
 print(type(next(events)).__name__)
 used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 everything = resource.getrlimit(resource.RLIMIT_AS)

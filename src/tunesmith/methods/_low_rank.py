@@ -1,0 +1,92 @@
+"""Linear layers whose weight carries a low-rank update, folded in once in each forward pass.
+
+    LowRank      W' = W + scale * B A
+    Decomposed   W' = m * (W + scale * B A) / |W + scale * B A|     (norms of rows; no gradient passes through them)
+
+Shapes: A [r, in], B [out, r], m [out].
+"""
+
+import copy
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from tunesmith.core.method import Mergeable
+
+
+class LowRank(Mergeable):
+    """A linear layer whose `weight` is W + scale * B A. W and the bias are frozen."""
+
+    def __init__(self, base: nn.Linear, rank: int, *, scale: float) -> None:
+        """A gets the start of a linear layer, U(-1/sqrt(in), 1/sqrt(in)); B is zero."""
+        super().__init__()
+        self.base = base
+        self.scale = scale
+        self.lora_A = nn.Parameter(base.weight.new_empty(rank, base.in_features))
+        self.lora_B = nn.Parameter(base.weight.new_zeros(base.out_features, rank))
+        nn.init.kaiming_uniform_(self.lora_A, a=math.sqrt(5))
+
+    @property
+    def weight(self) -> Tensor:
+        """[out, in]: the frozen weight with the update folded in, computed anew at each access."""
+        return torch.addmm(self.base.weight, self.lora_B, self.lora_A, alpha=self.scale)
+
+    @property
+    def bias(self) -> Tensor | None:
+        """[out], the frozen layer's own."""
+        return self.base.bias
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[..., in] to [..., out]."""
+        return F.linear(x, self.weight, self.bias)
+
+    def merged(self) -> nn.Module:
+        """The plain layer with the update in its weight."""
+        with torch.no_grad():
+            plain = copy.deepcopy(self.base)
+            plain.weight.copy_(self.weight)
+        return plain
+
+
+class Decomposed(LowRank):
+    """A low-rank update that turns the rows of W, whose lengths `magnitude` [out] learns on its own."""
+
+    def __init__(self, base: nn.Linear, rank: int, *, scale: float) -> None:
+        """`magnitude` is the lengths of the rows of W, so that W' = W at the start."""
+        super().__init__(base, rank, scale=scale)
+        self.magnitude = nn.Parameter(_lengths(base.weight.detach()))
+
+    @property
+    def weight(self) -> Tensor:
+        """[out, in], computed anew at each access."""
+        turned = torch.addmm(self.base.weight, self.lora_B, self.lora_A, alpha=self.scale)
+        return turned * (self.magnitude / _lengths(turned.detach()))[:, None]
+
+
+def start_principal(layer: LowRank) -> None:
+    """Let A and B hold the largest singular directions of W, and W what is left: W' is what it was, up to rounding.
+
+    W = U S V^T;   A = sqrt(S_r / scale) V_r^T,   B = U_r sqrt(S_r / scale),   W := W - scale * B A
+    Source: Meng, Wang and Zhang 2024, PiSSA, section 3.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # the same digits whatever number of threads a run goes on with
+    try:
+        left, sizes, right = torch.linalg.svd(layer.base.weight.detach().float(), full_matrices=False)
+    finally:
+        torch.set_num_threads(threads)
+    rank = len(layer.lora_A)
+    root = (sizes[:rank] / layer.scale).sqrt()
+    layer.base = copy.deepcopy(layer.base)
+    with torch.no_grad():
+        layer.lora_A.copy_(root[:, None] * right[:rank])
+        layer.lora_B.copy_(left[:, :rank] * root)
+        layer.base.weight.sub_(layer.scale * (layer.lora_B @ layer.lora_A))
+
+
+def _lengths(weight: Tensor) -> Tensor:
+    """[out, in] to the Euclidean norm of each row, [out]."""
+    lengths: Tensor = torch.linalg.vector_norm(weight, dim=1)
+    return lengths

@@ -1,0 +1,66 @@
+"""Which layers of a backbone a method means, by the names they have in it."""
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+from torch import nn
+
+from tunesmith.core.errors import ConfigError, Place
+
+_ATTENTION_OUTPUT = re.compile(r"(?:attention|attn)\.(?:.*\.)?(?:output|output\.dense|dense|o|o_proj|out_proj|c_proj)$")
+"""The last product of attention, in our backbones and in those of transformers"""
+
+
+def linear_layers(places: Mapping[str, nn.Module]) -> dict[str, nn.Linear]:
+    """Every linear layer by name."""
+    return {name: module for name, module in places.items() if isinstance(module, nn.Linear)}
+
+
+def targeted(places: Mapping[str, nn.Module], targets: Sequence[str], *, key: str) -> dict[str, nn.Linear]:
+    """The linear layers whose names end with one of `targets`, a last part or the last parts of a name.
+
+    Raises:
+        ConfigError: at `key`, naming a target that fits no layer and what there is.
+    """
+    layers = linear_layers(places)
+    for target in targets:
+        if not any(_fits(name, target) for name in layers):
+            raise _no_target(target, layers, key)
+    return {name: layer for name, layer in layers.items() if any(_fits(name, target) for target in targets)}
+
+
+def attention_outputs(places: Mapping[str, nn.Module]) -> dict[str, nn.Linear]:
+    """The linear layers that end attention."""
+    return {name: layer for name, layer in linear_layers(places).items() if _ATTENTION_OUTPUT.search(name)}
+
+
+def feed_forward_outputs(places: Mapping[str, nn.Module]) -> dict[str, nn.Linear]:
+    """The linear layers that end a feed-forward part: those that make what they are given narrower."""
+    return {name: layer for name, layer in linear_layers(places).items() if layer.in_features > layer.out_features}
+
+
+def unfit(what: str, key: str, fix: str) -> ConfigError:
+    """The error of a backbone that a method does not fit."""
+    return ConfigError(what, code="TS-METHOD-003", place=Place(key=key), fix=fix)
+
+
+def named(names: Iterable[str]) -> str:
+    """The different last parts of names, sorted."""
+    return ", ".join(sorted({name.rpartition(".")[2] for name in names}))
+
+
+def _fits(name: str, target: str) -> bool:
+    return name == target or name.endswith(f".{target}")
+
+
+def _no_target(target: str, layers: Mapping[str, nn.Linear], key: str) -> ConfigError:
+    known = sorted({name.rpartition(".")[2] for name in layers})
+    near = difflib.get_close_matches(target, known, n=1)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    return ConfigError(
+        f"no linear layer of this backbone is called {target!r}",
+        code="TS-METHOD-001",
+        place=Place(key=key),
+        fix=f"{hint}It has: {named(layers)}.",
+    )

@@ -1,0 +1,180 @@
+"""What a method may leave in a model for good, because no plain layer computes the same.
+
+    Bottleneck          behind a linear layer:    y + up(gelu(down(y))),   y = base(x)
+    PrefixedCore        around attention:         every query of a window sees P more keys and values
+    ShiftedPositions    before the first layer:   positions begin behind the P that a prefix takes
+    PromptRows          the same place:           P more rows in front of every window
+
+Each is a plain module that any run may train and any bundle may hold; how its numbers are learnt, the methods say. An
+addition that stands around another module keeps that as `base`.
+Sources: Houlsby et al. 2019; Pfeiffer et al. 2021; Li and Liang 2021; Lester et al. 2021.
+
+Shapes: N rows, B windows, P rows or keys that are added, D width, E embedding width, S size of a bottleneck.
+"""
+
+from collections.abc import Iterator, Mapping
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from tunesmith.core.errors import ModelFileError, Place
+from tunesmith.core.model import Model
+from tunesmith.models.attention import AttentionCore, Layout, lengthened
+from tunesmith.models.inserted_rows import insert
+from tunesmith.models.prompt_slot import PromptSlot
+
+
+class Addition(nn.Module):
+    """Stands in the place of `base`, and has tensors of its own."""
+
+    base: nn.Module
+
+
+class Bottleneck(Addition):
+    """y + up(gelu(down(y))) for what a linear layer gives."""
+
+    def __init__(self, base: nn.Module, width: int, size: int) -> None:
+        """`down` gets N(0, 0.02), `up` and both biases are zero, so that nothing changes at the start."""
+        super().__init__()
+        self.base = base
+        self.down_weight = nn.Parameter(torch.randn(size, width) * 0.02)
+        self.down_bias = nn.Parameter(torch.zeros(size))
+        self.up_weight = nn.Parameter(torch.zeros(width, size))
+        self.up_bias = nn.Parameter(torch.zeros(width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[..., in] to [..., D]."""
+        return squeezed(self.base(x), self.down_weight, self.down_bias, self.up_weight, self.up_bias)
+
+
+def squeezed(y: Tensor, down: Tensor, down_bias: Tensor, up: Tensor, up_bias: Tensor) -> Tensor:
+    """y + gelu(y down^T + b) up^T + c for y [..., D], `down` [S, D], `up` [D, S]."""
+    return y + F.linear(F.gelu(F.linear(y, down, down_bias)), up, up_bias)
+
+
+class PrefixedCore(Addition):
+    """An attention core whose windows begin with P keys and values that are no tokens."""
+
+    def __init__(self, base: nn.Module, keys: Tensor, values: Tensor) -> None:
+        """`keys` and `values` [P, D]."""
+        super().__init__()
+        self.base = base
+        self.keys = nn.Parameter(keys)
+        self.values = nn.Parameter(values)
+
+    def forward(self, qkv: Tensor, layout: Layout, *, heads: int, dropout: float) -> Tensor:
+        """[N, 3 D] to [N, D], as the core does."""
+        return attend_with(self.base, self.keys, self.values, qkv, layout, heads=heads, dropout=dropout)
+
+
+def attend_with(
+    core: nn.Module, keys: Tensor, values: Tensor, qkv: Tensor, layout: Layout, *, heads: int, dropout: float
+) -> Tensor:
+    """What `core` gives where `keys` and `values` [P, D] stand before each window. Nobody reads their own rows."""
+    rows = torch.cat([torch.zeros_like(keys), keys, values], 1).to(qkv.dtype)
+    longer, kept = insert(qkv, rows, layout.lengths)
+    mixed: Tensor = core(longer, lengthened(layout, len(rows)), heads=heads, dropout=dropout)
+    return mixed.index_select(0, kept)
+
+
+class ShiftedPositions(Addition):
+    """No rows, but a window's positions begin at `count`, as if the keys of a prefix had taken those before."""
+
+    count: Tensor
+
+    def __init__(self, base: nn.Module, count: int) -> None:
+        super().__init__()
+        self.base = base
+        self.register_buffer("count", torch.tensor(count))
+        self.begin = count
+
+    def forward(self) -> None:
+        """None."""
+        return None
+
+
+class PromptRows(Addition):
+    """Rows [P, E] before every window, which meet the first layer as words do."""
+
+    begin = 0
+
+    def __init__(self, base: nn.Module, rows: Tensor) -> None:
+        super().__init__()
+        self.base = base
+        self.rows = nn.Parameter(rows)
+
+    def forward(self) -> Tensor:
+        """[P, E]."""
+        return self.rows
+
+
+def additions(model: Model) -> Iterator[tuple[str, Addition]]:
+    """Every addition of a model with the name of its place."""
+    for name, module in model.named_modules():
+        if isinstance(module, Addition):
+            yield name, module
+
+
+def additions_state(model: Model) -> dict[str, Tensor]:
+    """The tensors of all additions on the CPU, by place and name: `backbone.prompt/rows`."""
+    return {
+        f"{place}/{name}": tensor.cpu().contiguous()
+        for place, addition in additions(model)
+        for name, tensor in _own(addition).items()
+    }
+
+
+def add(model: Model, state: Mapping[str, Tensor]) -> None:
+    """Put into a plain model what `additions_state` gave of another.
+
+    Raises:
+        ModelFileError: a tensor belongs to no place of this model, is missing, or has another shape.
+    """
+    found: dict[str, dict[str, Tensor]] = {}
+    for key, tensor in state.items():
+        place, _, name = key.rpartition("/")
+        found.setdefault(place, {})[name] = tensor
+    for place, tensors in found.items():
+        try:
+            base = model.get_submodule(place)
+        except AttributeError:
+            raise _unfit(place, "is of no place of this backbone") from None
+        addition = _made(base, tensors, place)
+        own = _own(addition)
+        for name in own.keys() | tensors.keys():
+            if name not in own or name not in tensors or own[name].shape != tensors[name].shape:
+                raise _unfit(f"{place}/{name}", "is missing, unknown or of another shape")
+        with torch.no_grad():
+            for name, tensor in own.items():
+                tensor.copy_(tensors[name])
+        model.set_submodule(place, addition)
+
+
+def _own(addition: Addition) -> dict[str, Tensor]:
+    """The tensors of an addition, without those of what it stands around."""
+    own = (*addition.named_parameters(recurse=False), *addition.named_buffers(recurse=False))
+    return {name: tensor.detach() for name, tensor in own}
+
+
+def _made(base: nn.Module, tensors: Mapping[str, Tensor], place: str) -> Addition:
+    match base:
+        case nn.Linear() if "down_weight" in tensors and tensors["down_weight"].ndim == 2:
+            return Bottleneck(base, base.out_features, len(tensors["down_weight"]))
+        case AttentionCore() if "keys" in tensors and "values" in tensors:
+            return PrefixedCore(base, torch.empty_like(tensors["keys"]), torch.empty_like(tensors["values"]))
+        case PromptSlot() if "count" in tensors and tensors["count"].numel() == 1:
+            return ShiftedPositions(base, int(tensors["count"]))
+        case PromptSlot() if "rows" in tensors:
+            return PromptRows(base, torch.empty_like(tensors["rows"]))
+        case _:
+            raise _unfit(place, "is of no place of this backbone")
+
+
+def _unfit(key: str, what: str) -> ModelFileError:
+    return ModelFileError(
+        f"the tensor {what}",
+        code="TS-MODEL-030",
+        place=Place(key=key),
+        fix="weights, additions and configuration must come from the same model: write the bundle again.",
+    )
