@@ -123,18 +123,19 @@ class AdamW:
             parameter.grad = None
 
     @torch.no_grad()
-    def step(self, rate: float, *, shrink: float = 1.0) -> None:
-        """One update with the collected gradients times `shrink`. They stay until `discard`."""
+    def step(self, rate: float, *, shrink: float = 1.0) -> Mapping[str, Tensor]:
+        """One update with the collected gradients times `shrink`; they are forgotten, and handed over as it took them.
+
+        The kernel leaves a gradient shrunk.
+        """
         self._step.add_(1)
         scale = None if shrink == 1.0 else torch.full((), 1 / shrink, device=self._step.device)
         for group in self.groups:
             present = [name for name in group.names if name in self._sums]
             for names in self._pieces(present):
                 self._update(names, group, rate=rate * group.rate, scale=scale)
-
-    def gradients(self, *, shrink: float) -> dict[str, Tensor]:
-        """What was collected, times `shrink`."""
-        return {name: total * shrink for name, total in self._sums.items()}
+        taken, self._sums = self._sums, {}
+        return taken
 
     def publish(self) -> None:
         """Round masters that somebody changed into the model."""

@@ -159,10 +159,9 @@ class Training:
         progress = self.progress
         tokens = sum(self.data.tokens(indices) for indices in self._groups[progress.group])
         rate = self.rate() if rate is None else rate
-        shrink = clip_factor(found.norm, self.settings.clip)
-        self.optimizer.step(rate, shrink=shrink)
-        self._guide(shrink)
-        self.optimizer.discard()
+        taken = self.optimizer.step(rate, shrink=clip_factor(found.norm, self.settings.clip))
+        self._guide(taken)
+        del taken  # memory that what follows may need
         progress.unseen_decay *= 1 - rate * self._words_decay
         progress.losses = [*progress.losses, found.loss.loss][-WINDOW:]
         seconds = found.seconds + time.perf_counter() - begin
@@ -189,12 +188,10 @@ class Training:
             for name, parameter in self.form.parameters.items():
                 parameter.requires_grad_(name not in resting)
 
-    def _guide(self, shrink: float) -> None:
+    def _guide(self, taken: Mapping[str, Tensor]) -> None:
         """Let what accompanies the run see what the update left, and change it."""
-        guide = self.objective.guide
-        if guide and guide.after_update(
-            self.optimizer.masters, self.optimizer.gradients(shrink=shrink), done=self.progress.share(self.length)
-        ):
+        guide, done = self.objective.guide, self.progress.share(self.length)
+        if guide and guide.after_update(self.optimizer.masters, taken, done=done):
             self.optimizer.publish()
 
     def batches(self, group: Sequence[tuple[int, ...]]) -> list[Batch]:
