@@ -26,6 +26,8 @@ class LowRank(Mergeable):
         self.scale = scale
         self.lora_A = nn.Parameter(base.weight.new_empty(rank, base.in_features))
         self.lora_B = nn.Parameter(base.weight.new_zeros(base.out_features, rank))
+        self.start_A: Tensor | None = None
+        self.start_B: Tensor | None = None
         nn.init.kaiming_uniform_(self.lora_A, a=math.sqrt(5))
 
     @property
@@ -84,6 +86,7 @@ def start_principal(layer: LowRank) -> None:
         layer.lora_A.copy_(root[:, None] * right[:rank])
         layer.lora_B.copy_(left[:, :rank] * root)
         layer.base.weight.sub_(layer.scale * (layer.lora_B @ layer.lora_A))
+    layer.start_A, layer.start_B = layer.lora_A.detach().clone(), layer.lora_B.detach().clone()
 
 
 def _lengths(weight: Tensor) -> Tensor:

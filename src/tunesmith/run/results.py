@@ -11,8 +11,7 @@ from tunesmith.judge.baselines import baselines
 from tunesmith.judge.page import write_page
 from tunesmith.judge.report import RunFacts, build_report, judge_split
 from tunesmith.judge.stored import read_predictions
-from tunesmith.methods._peft_files import write_adapter
-from tunesmith.methods.lora import Lora
+from tunesmith.methods._peft_files import in_peft_files, write_adapter
 from tunesmith.run.environment import environment, peak_gpu_memory
 from tunesmith.run.folder import RunFolder, write_json
 from tunesmith.run.journal import events
@@ -84,11 +83,12 @@ def bundled(folder: RunFolder, ready: Prepared, model: Model, *, task: Task, rep
 
 
 def write_adapter_of(ready: Prepared, model: Model, folder: RunFolder) -> None:
-    """Beside the bundle, the update alone in the files of peft, for a method that has such a form."""
-    if isinstance(ready.config.method, Lora):
+    """Beside the bundle, what was added to the backbone in the files of peft, for a method that has such a form."""
+    problem = problem_of(ready.task)
+    if in_peft_files(model, problem):
         starter = ready.checkpoint.name.startswith("starter:")  # a name that peft could not resolve
         base = str(ready.checkpoint.folder) if starter else ready.checkpoint.name
-        write_adapter(model, ready.config.method, folder.adapter, base=base, problem=problem_of(ready.task))
+        write_adapter(model, folder.adapter, base=base, problem=problem)
 
 
 def _cost(folder: RunFolder) -> dict[str, Any]:

@@ -13,11 +13,12 @@ from safetensors.torch import load_file, save_file
 from torch.testing import assert_close
 
 from tunesmith.core.errors import MissingInputError, ModelFileError
+from tunesmith.core.method import Method
 from tunesmith.core.model import Model
-from tunesmith.core.rooms import TASKS
+from tunesmith.core.rooms import METHODS, TASKS
 from tunesmith.core.task import Task
 from tunesmith.methods._low_rank import LowRank
-from tunesmith.methods._peft_files import CONFIG, WEIGHTS, read_adapter, write_adapter
+from tunesmith.methods._peft_files import CONFIG, WEIGHTS, in_peft_files, read_adapter, write_adapter
 from tunesmith.methods.full import Full
 from tunesmith.methods.lora import Lora
 from tunesmith.models.surgery import apply_method, merge
@@ -36,7 +37,7 @@ def wrapped(tiny_model: Callable[..., Model], sequence_task: Task) -> Model:
     return stirred(tiny_model(sequence_task), Lora(rank=4, targets=["query", "value", "down"]))
 
 
-def stirred(model: Model, method: Lora) -> Model:
+def stirred(model: Model, method: Method) -> Model:
     apply_method(model, method)
     draw = torch.Generator().manual_seed(1)
     with torch.no_grad():
@@ -79,7 +80,7 @@ def test_peft_opens_our_adapter_with_equal_logits(
     peft: Any, wrapped: Model, tiny_bert_folder: Path, tmp_path: Path, random_batch: Callable[..., Any]
 ) -> None:
     batch = random_batch(LENGTHS)
-    write_adapter(wrapped, Lora(rank=4), tmp_path, base=str(tiny_bert_folder), problem="single_label")
+    write_adapter(wrapped, tmp_path, base=str(tiny_bert_folder), problem="single_label")
     theirs = peft.PeftModel.from_pretrained(hub_model(tiny_bert_folder), tmp_path).eval()
     assert_close(theirs(**padded(batch)).logits, wrapped(batch).logits, rtol=1e-5, atol=1e-5)
     updated = [name for name, module in theirs.named_modules() if name.endswith("lora_A.default")]
@@ -97,7 +98,7 @@ def test_peft_opens_our_adapter_for_tokens(
     task = TASKS.make({"kind": "token_classification", "labels": ["X"]}, key="task")
     model = stirred(tiny_model(task), Lora())
     batch = random_batch(LENGTHS)
-    write_adapter(model, Lora(), tmp_path, base=str(tiny_bert_folder), problem="token")
+    write_adapter(model, tmp_path, base=str(tiny_bert_folder), problem="token")
     theirs = peft.PeftModel.from_pretrained(hub_model(tiny_bert_folder, tokens=True), tmp_path).eval()
     logits = theirs(**padded(batch)).logits[:, 0]
     assert_close(logits, model(batch).logits, rtol=1e-5, atol=1e-5)
@@ -126,6 +127,73 @@ def test_we_open_an_adapter_of_peft_with_equal_logits(
     assert_close(model(batch).logits, theirs(**padded(batch)).logits, rtol=1e-5, atol=1e-5)
 
 
+OWN: dict[str, dict[str, object]] = {
+    "rank stabilised": {"kind": "lora", "rank": 4, "rank_stabilized": True, "targets": ["query", "down"]},
+    "decomposed": {"kind": "lora", "rank": 4, "decomposed": True},
+    "principal": {"kind": "lora", "rank": 4, "alpha": 8.0, "start": "principal"},
+    "adalora": {"kind": "adalora", "rank": 4, "target_rank": 2},
+    "ia3": {"kind": "ia3"},
+    "prefix": {"kind": "prefix", "length": 3},
+    "projected prefix": {"kind": "prefix", "length": 3, "projected": True, "hidden": 8},
+}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("kind", OWN)
+def test_what_other_methods_learnt_goes_to_peft_and_comes_back(
+    kind: str,
+    peft: Any,
+    sequence_task: Task,
+    tiny_model: Callable[..., Model],
+    tiny_bert_folder: Path,
+    tmp_path: Path,
+    random_batch: Callable[..., Any],
+) -> None:
+    batch = random_batch(LENGTHS)
+    model = stirred(tiny_model(sequence_task), METHODS.make(OWN[kind], key="method"))
+    write_adapter(model, tmp_path, base=str(tiny_bert_folder), problem="single_label")
+    theirs = peft.PeftModel.from_pretrained(hub_model(tiny_bert_folder), tmp_path).eval()
+    assert_close(theirs(**padded(batch)).logits, model(batch).logits, rtol=1e-5, atol=1e-5)
+    again = tiny_model(sequence_task, seed=3).eval()
+    read_adapter(again, tmp_path)
+    assert_close(again(batch).logits, model(batch).logits, rtol=1e-5, atol=1e-5)
+    theirs.save_pretrained(tmp_path / "theirs")
+    back = tiny_model(sequence_task, seed=4).eval()
+    read_adapter(back, tmp_path / "theirs")
+    assert_close(back(batch).logits, model(batch).logits, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("network", ["none", "mlp"])
+def test_prompts_for_tokens_go_to_peft_and_come_back(
+    network: str,
+    peft: Any,
+    tiny_model: Callable[..., Model],
+    tiny_bert_folder: Path,
+    tmp_path: Path,
+    random_batch: Callable[..., Any],
+) -> None:
+    task = TASKS.make({"kind": "token_classification", "labels": ["X"]}, key="task")
+    method = METHODS.make({"kind": "soft_prompt", "length": 3, "network": network, "hidden": 8}, key="method")
+    model = stirred(tiny_model(task), method)
+    batch = random_batch(LENGTHS)
+    write_adapter(model, tmp_path, base=str(tiny_bert_folder), problem="token")
+    theirs = peft.PeftModel.from_pretrained(hub_model(tiny_bert_folder, tokens=True), tmp_path).eval()
+    assert_close(theirs(**padded(batch)).logits[:, 3], model(batch).logits, rtol=1e-5, atol=1e-5)
+    again = tiny_model(task, seed=3).eval()
+    read_adapter(again, tmp_path)
+    assert_close(again(batch).logits, model(batch).logits, rtol=1e-5, atol=1e-5)
+
+
+def test_a_prompt_for_sequences_does_not_travel(
+    sequence_task: Task, tiny_model: Callable[..., Model], tmp_path: Path
+) -> None:
+    model = stirred(tiny_model(sequence_task), METHODS.make("soft_prompt", key="method"))
+    assert not in_peft_files(model, "single_label") and in_peft_files(model, "token")
+    with pytest.raises(ModelFileError, match="nothing that peft has a name for"):
+        write_adapter(model, tmp_path, base="base", problem="single_label")
+
+
 def test_what_was_written_is_read_again(
     wrapped: Model,
     sequence_task: Task,
@@ -133,7 +201,7 @@ def test_what_was_written_is_read_again(
     tmp_path: Path,
     random_batch: Callable[..., Any],
 ) -> None:
-    write_adapter(wrapped, Lora(rank=4), tmp_path, base="base", problem="single_label")
+    write_adapter(wrapped, tmp_path, base="base", problem="single_label")
     batch = random_batch(LENGTHS)
     plain = tiny_model(sequence_task, seed=3).eval()
     read_adapter(plain, tmp_path)
@@ -151,13 +219,13 @@ def test_a_model_without_updates_has_no_adapter(
 ) -> None:
     model = tiny_model(sequence_task)
     apply_method(model, Full())
-    with pytest.raises(ModelFileError, match="no low-rank layer"):
-        write_adapter(model, Lora(), tmp_path, base="base", problem="single_label")
+    with pytest.raises(ModelFileError, match="nothing that peft has a name for"):
+        write_adapter(model, tmp_path, base="base", problem="single_label")
 
 
 @pytest.fixture
 def adapter(wrapped: Model, tmp_path: Path) -> Path:
-    write_adapter(wrapped, Lora(rank=4), tmp_path / "adapter", base="base", problem="single_label")
+    write_adapter(wrapped, tmp_path / "adapter", base="base", problem="single_label")
     return tmp_path / "adapter"
 
 
@@ -170,8 +238,7 @@ def test_a_missing_file_is_named(adapter: Path, wrapped: Model) -> None:
 @pytest.mark.parametrize(
     "key, value",
     [
-        ("peft_type", "ADALORA"),
-        ("use_dora", True),
+        ("peft_type", "VERA"),
         ("bias", "all"),
         ("init_lora_weights", "pissa"),
         ("alpha_pattern", {"query": 3}),
