@@ -1,45 +1,30 @@
 """The process of its own in which a probe runs, so that its peak memory is that of a run and of nothing else.
 
 in    {"table": {...}, "folder": where data paths begin, "scratch": an empty folder, "steps": 24}
-    out   {"doing": "..."} a line each, then one of
-          {"began": seconds since the epoch, "probed": {...}}   {"error": {...}, "kind": class}   {"ran_out": true}
+out   {"doing": "..."} a line each, then {"began": seconds since the epoch, "probed": {...}}, or what child.py says
 """
 
-import json
-import os
-import sys
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
-from tunesmith.core.errors import TunesmithError
-from tunesmith.core.memory import ran_out
+from tunesmith.run.child import serve
 from tunesmith.run.config import parsed
 from tunesmith.run.folder import RunFolder
 from tunesmith.run.probe import probed
 
+BEGAN = time.time()
 
-def main() -> None:
-    """Probe the run that standard input describes."""
-    began = time.time()
-    out = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8", buffering=1)
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what a library prints is no answer
-    wish = json.load(sys.stdin)
 
-    def tell(doing: str) -> None:
-        out.write(f"{json.dumps({'doing': doing})}\n")
-
-    try:
-        config = parsed(wish["table"], folder=Path(wish["folder"]))
-        found = probed(config, RunFolder(Path(wish["scratch"])), steps=wish["steps"], tell=tell)
-        said = {"began": began, "probed": found.as_record()}
-    except TunesmithError as error:
-        said = {"error": error.as_record(), "kind": type(error).__name__}
-    except (MemoryError, RuntimeError) as error:
-        if not ran_out(error):
-            raise
-        said = {"ran_out": True}
-    out.write(f"{json.dumps(said)}\n")
+def work(wish: dict[str, Any], say: Callable[[Mapping[str, Any]], None]) -> Mapping[str, Any]:
+    """Probe the run that is described."""
+    config = parsed(wish["table"], folder=Path(wish["folder"]))
+    found = probed(
+        config, RunFolder(Path(wish["scratch"])), steps=wish["steps"], tell=lambda doing: say({"doing": doing})
+    )
+    return {"began": BEGAN, "probed": found.as_record()}
 
 
 if __name__ == "__main__":
-    main()
+    serve(work)

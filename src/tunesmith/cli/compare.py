@@ -1,0 +1,172 @@
+"""`tunesmith compare`: methods side by side on the same rows and seeds, and which to take under which budget."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import typer
+
+from tunesmith.cli.output import emit, err, out, plain, table
+from tunesmith.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from tunesmith.run.cells import CellEvent
+    from tunesmith.run.comparison import Comparison, MethodRow
+
+USUAL: Final = "full,head_only,adapter,prefix,lora,adalora,soft_prompt"
+WIDTH: Final = 40
+"""Characters of a chart"""
+
+
+def compare(
+    file: Path = typer.Argument(..., help="A TOML configuration, as `tunesmith init` writes it.", metavar="CONFIG"),
+    methods: str = typer.Option(USUAL, "--methods", help="Kinds of methods, with commas between them."),
+    seeds: int = typer.Option(3, "--seeds", min=1, help="Seeds of each: the configuration's and those after it."),
+    folder: Path = typer.Option(
+        None, "--out", help="Folder for the runs and the result; runs/<name of the configuration>-compare by default."
+    ),
+    data: Path = typer.Option(
+        None, "--data", help="Folder that the data paths are relative to, instead of the configuration's."
+    ),
+    assignments: list[str] = typer.Option(
+        [], "--set", help="Override one key for all, e.g. --set train.length='1 epoch'.", metavar="KEY=VALUE"
+    ),
+    as_json: bool = typer.Option(False, "--json", help="Print one JSON object at the end, and no progress."),
+) -> None:
+    """Train the same rows with several methods and seeds, and say which is better and what each costs.
+
+    Each run has a folder and a process of its own. Ctrl-C saves; the same command goes on, and does again what failed.
+
+    The configuration's own method keeps its settings and learning rate; every other one gets its defaults. Exits with 1
+    where a run is not finished.
+
+    In a terminal and in compare.html: score with interval and range over seeds, a paired test against the best, trained
+    parameters, time, memory, size, and what to take under which budget.
+    """
+    kinds = _kinds(methods)
+
+    from tunesmith.run.cells import Ended, cells, ran
+    from tunesmith.run.comparison import comparison
+    from tunesmith.run.config import origins, overridden, parsed, read_table, require_files
+    from tunesmith.run.folder import write_json
+    from tunesmith.run.stopping import stop_wishes
+
+    given = overridden(read_table(file), assignments)
+    base = (data or file.parent).resolve()
+    config = parsed(given, folder=base)
+    target = folder or Path("runs") / f"{file.stem}-compare"
+    todo = cells(given, methods=kinds, seeds=range(config.seed, config.seed + seeds), folder=target)
+    for cell in todo:
+        require_files(parsed(cell.table, folder=base))  # what is wrong with any of them is said at once
+    sources = origins(config.as_table(), read_table(file), assignments)
+    failures: dict[str, str] = {}
+    with stop_wishes() as wish, _watching(len(todo), quiet=as_json) as show:
+        for event in ran(todo, folder=base, origins=sources, should_stop=wish):
+            show(event)
+            if isinstance(event, Ended) and event.outcome != "finished":
+                failures[event.cell.name] = f"{event.outcome}: {event.detail}"
+    found = comparison(todo, failures=failures)
+    if found is not None:
+        write_json(target / "compare.json", found.as_record())
+    if as_json:
+        emit(found.as_record() if found else {"methods": [], "missing": failures})
+    else:
+        _print(found, failures, target)
+    raise typer.Exit(wish.exit_code or (0 if found and not failures else 1))
+
+
+def _kinds(methods: str) -> list[str]:
+    from tunesmith.core.rooms import METHODS
+
+    kinds = [kind.strip() for kind in methods.split(",") if kind.strip()]
+    for kind in kinds:
+        METHODS.component(kind, key="--methods")
+    if len(set(kinds)) != len(kinds) or not kinds:
+        raise UsageError(
+            "each method is to be named once" if kinds else "no method is named",
+            code="TS-CLI-005",
+            fix=f"write --methods full,lora; there are: {', '.join(METHODS.kinds)}.",
+        )
+    return kinds
+
+
+@contextmanager
+def _watching(total: int, *, quiet: bool) -> Iterator[Callable[["CellEvent"], None]]:
+    """Give a function that shows what the runs do: one line in place in a terminal, a line for each run elsewhere."""
+    from tunesmith.cli.counting import doing
+    from tunesmith.run.cells import Doing
+
+    with doing("comparing", quiet=quiet) as tell:
+
+        def show(event: "CellEvent") -> None:
+            where = f"[{event.number}/{total}] {event.cell.name}"
+            if isinstance(event, Doing):
+                share = "" if event.done is None else f"{event.done:.0%}, "
+                tell(f"{where}: {share}{event.said}")
+            elif not quiet:
+                detail = f" ({event.detail})" if event.detail else ""
+                err.print(plain(f"{where}: {event.outcome}{detail}"), highlight=False)
+
+        yield show
+
+
+def _print(found: "Comparison | None", failures: Mapping[str, str], target: Path) -> None:
+    from tunesmith.judge.truth import METRIC_NAMES
+
+    if found is not None:
+        name, _ = METRIC_NAMES.get(found.metric, (found.metric, ""))
+        heading = f"{name} on the same test rows, mean over seeds"
+        columns = ("method", "score", "seeds", "against the best", "trained", "time", "memory", "bundle")
+        out.print(table(heading, columns, [_line(row) for row in found.rows]))
+        out.print("\n".join(_chart(found)), highlight=False, markup=False)
+        out.print()
+        for budget, take in found.advice:
+            out.print(f"  {budget:<24}[bold]{plain(take)}[/]", highlight=False)
+        out.print(f"\nwritten to {plain(target)}: compare.json, and a folder for each run", highlight=False)
+    for name, why in failures.items():
+        out.print(f"[yellow]not finished[/]  {plain(name)}: {plain(why)}", highlight=False)
+
+
+def _line(row: "MethodRow") -> Sequence[object]:
+    from tunesmith.cli import run_words as words
+    from tunesmith.judge.truth import p_in_words
+
+    test = row.against_best
+    against = "the best" if test is None else f"{test.difference:+.3f} [{test.low:+.3f}, {test.high:+.3f}]"
+    verdict = "" if test is None else f", {p_in_words(test.p_value)}{' worse' if row.worse else ''}"
+    memory = words.count(row.gpu_mb, " MB of the GPU") if row.gpu_mb else words.count(row.memory_mb, " MB")
+    return (
+        row.kind,
+        f"{row.score.value:.3f} [{row.score.low:.3f}, {row.score.high:.3f}]",
+        f"{row.lowest:.3f} to {row.highest:.3f}" if len(row.seeds) > 1 else "one",
+        f"{against}{verdict}",
+        words.right(words.count(row.trained)),
+        words.right(words.duration(row.seconds)),
+        words.right(memory),
+        words.right(f"{row.bundle_bytes / 1e6:,.0f} MB"),
+    )
+
+
+def _chart(found: "Comparison") -> Iterator[str]:
+    """Each score as a point in its interval, the best baseline as an upright line."""
+    rival = max(found.baselines.items(), key=lambda item: item[1].value, default=None)
+    values = [bound for row in found.rows for bound in (row.score.low, row.score.high)]
+    values += [rival[1].value] if rival else []
+    low, high = min(values), max(values)
+    name = max(len(row.kind) for row in found.rows)
+
+    def column(value: float) -> int:
+        return round((value - low) / max(high - low, 1e-9) * (WIDTH - 1))
+
+    for row in found.rows:
+        line = [" "] * WIDTH
+        if rival:
+            line[column(rival[1].value)] = "┆"
+        for at in range(column(row.score.low), column(row.score.high) + 1):
+            line[at] = "─"
+        line[column(row.score.value)] = "●"
+        yield f"  {row.kind:<{name}}  {''.join(line).rstrip()}"
+    yield f"  {'':<{name}}  {f'{low:.3f}':<{WIDTH - 5}}{high:.3f}"
+    if rival:
+        yield f"  ┆ {rival[0]} {rival[1].value:.3f}, the best baseline"
