@@ -18,6 +18,7 @@ from tunesmith.tune.events import Evaluated, Halved, Started, Stepped
 from tunesmith.tune.form import TrainingForm
 from tunesmith.tune.freed import FreedMemory
 from tunesmith.tune.gradient import GroupLoss, Objective, backward, gradient_error, loss_as_learnt
+from tunesmith.tune.guidance import Guidance
 from tunesmith.tune.onednn import OneDNN
 from tunesmith.tune.optimizers import AdamW, clip_factor, groups_of
 from tunesmith.tune.pieces import cut, doubled
@@ -87,6 +88,7 @@ class Training:
         objective.model.backbone.gradient_checkpointing = settings.gradient_checkpointing
         groups = groups_of(self.form.parameters, decay=settings.weight_decay, layer_decay=settings.layer_decay)
         self.optimizer = AdamW(self.form.parameters, self.form.masters, groups=groups)
+        self.guidance = Guidance(objective.guide, self.form, self.optimizer)
         self._words_decay = sum(g.decay * g.rate for g in groups if self.form.words in g.names)
         self._left: float | None = None
         self._multiple = ROUND_TOKENS if choice.precision == "bf16" and device.type == "cpu" else 1
@@ -109,7 +111,6 @@ class Training:
         everything = sum(parameter.numel() for parameter in self.objective.model.parameters())
         dtype = torch.bfloat16 if self.choice.precision == "bf16" else torch.float32
         steps = {"steps": self.length.amount, "epochs": math.ceil(self.length.amount * len(self._groups))}
-        guide = self.objective.guide
         return Started(
             step=self.progress.step,
             steps=int(steps[self.length.unit]) if self.length.unit in steps else None,
@@ -122,7 +123,7 @@ class Training:
             frozen=everything - learning,
             vocabulary=self.form.vocabulary,
             attention=self.objective.model.backbone.attention_on(self.device, dtype),
-            notes=(*([guide.describe()] if guide else []), *notes),
+            notes=(*self.guidance.notes, *notes),
         )
 
     def step(self, *, rate: float | None = None) -> Stepped:
@@ -140,14 +141,13 @@ class Training:
             NumericsError: loss or gradient are not finite.
         """
         begin = time.perf_counter()
-        self._wake()
+        self.guidance.wake(self.progress.epoch)
         self.objective.model.train()
         batches = self.batches(self._groups[self.progress.group])
         self.optimizer.discard()
         collect = self.optimizer.collect
         found = backward(self.objective, batches, seed=self.data.seed, step=self.progress.step, collect=collect)
-        if self.objective.guide:
-            self.optimizer.add(self.objective.guide.pull(self.optimizer.masters))
+        self.guidance.pull()
         norm = self.optimizer.gradient_norm()
         if not math.isfinite(norm):
             raise gradient_error(batches, self.progress.step, self.optimizer.faulty())
@@ -160,7 +160,7 @@ class Training:
         tokens = sum(self.data.tokens(indices) for indices in self._groups[progress.group])
         rate = self.rate() if rate is None else rate
         taken = self.optimizer.step(rate, shrink=clip_factor(found.norm, self.settings.clip))
-        self._guide(taken)
+        self.guidance.look(taken, done=progress.share(self.length))
         del taken  # memory that what follows may need
         progress.unseen_decay *= 1 - rate * self._words_decay
         progress.losses = [*progress.losses, found.loss.loss][-WINDOW:]
@@ -180,19 +180,6 @@ class Training:
             tokens=tokens,
             seconds=seconds,
         )
-
-    def _wake(self) -> None:
-        """Let those parameters learn whose time has come."""
-        if self.objective.guide:
-            resting = self.objective.guide.resting(self.progress.epoch)
-            for name, parameter in self.form.parameters.items():
-                parameter.requires_grad_(name not in resting)
-
-    def _guide(self, taken: Mapping[str, Tensor]) -> None:
-        """Let what accompanies the run see what the update left, and change it."""
-        guide, done = self.objective.guide, self.progress.share(self.length)
-        if guide and guide.after_update(self.optimizer.masters, taken, done=done):
-            self.optimizer.publish()
 
     def batches(self, group: Sequence[tuple[int, ...]]) -> list[Batch]:
         """The batches of an accumulation group, in the pieces that memory holds, on the device."""
@@ -264,8 +251,7 @@ class Training:
     def close(self) -> None:
         """Give the model back as plain as it came, with what it learnt."""
         self.form.fade(self.progress.unseen_decay if self._left is None else self._left)
-        for parameter in self.form.parameters.values():
-            parameter.requires_grad_(True)
+        self.guidance.close()
         self.form.undo()
         self.onednn.close()
         self.freed.close()

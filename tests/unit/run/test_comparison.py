@@ -98,7 +98,7 @@ def test_a_method_is_tested_on_the_rows_of_the_best(finished: Path, tiny_bert_fo
     test = other.against_best
     assert test is not None and test.test == "approximate randomisation"
     assert test.difference == pytest.approx(by_hand.difference) and test.difference < 0
-    assert (test.low, test.high) == (by_hand.low, by_hand.high)
+    assert (test.low, test.high) == pytest.approx((by_hand.low, by_hand.high), abs=0.05)
     twice = [
         Cell(method=kind, seed=seed, table={}, folder=finished / "runs" / f"{kind}-seed3")
         for kind in METHODS
