@@ -2,13 +2,12 @@
 
 import json
 import math
-import os
 import random
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
 
 from tunesmith.core.example import Example, Source, Span
 from tunesmith.core.prediction import Prediction, ScoredSpan
@@ -17,9 +16,8 @@ from tunesmith.judge.page import write_page
 from tunesmith.judge.report import RunFacts, build_report, judge_split
 from tunesmith.judge.stored import read_predictions, write_predictions
 
-CHROMIUM = Path("/usr/bin/chromium")
-APT = "apt-get install -y chromium fonts-noto-cjk"
-
+Opened = Callable[..., Any]
+"""`visit(file, width=1200, dark=False, zh=False)`, of conftest.py"""
 PEOPLE = ["Mara Lindqvist", "Tomás Arroyo", "Priya Raman", "Joost de Wit", "Chidi Okafor", "Anna Berg", "Li Na"]
 PRODUCTS = ["Aurora 12", "Field Kettle", "Nimbus Pro", "Halden desk lamp", "Trail 40 backpack", "Pico charger"]
 PLACES = ["Rotterdam", "Leeds", "Porto", "the Utrecht store", "Gothenburg", "Cork"]
@@ -207,20 +205,6 @@ AUDIT = {
 }  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    if not CHROMIUM.exists():
-        message = f"no browser at {CHROMIUM}: {APT}"
-        if os.environ.get("CI") == "true":
-            pytest.fail(message)
-        pytest.skip(message)
-    with sync_playwright() as playwright:
-        flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-        opened = playwright.chromium.launch(executable_path=str(CHROMIUM), args=flags)
-        yield opened
-        opened.close()
-
-
 RUNS = {"entities": entity_run, "intents": intent_run, "pairs": pair_run, "many": many_run}
 
 
@@ -230,53 +214,21 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {name: make(folder / name) for name, make in RUNS.items()}
 
 
-class Visit:
-    """An opened page with everything it complained about or asked for."""
-
-    def __init__(
-        self, browser: Browser, file: Path, *, width: int = 1200, dark: bool = False, zh: bool = False
-    ) -> None:
-        self.context = browser.new_context(
-            viewport={"width": width, "height": 900},
-            color_scheme="dark" if dark else "light",
-            locale="zh-CN" if zh else "en-US",
-        )
-        self.page = self.context.new_page()
-        self.complaints: list[str] = []
-        self.requests: list[str] = []
-        self.page.on("console", lambda message: self.complaints.append(message.text))
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.page.on("dialog", lambda dialog: self.complaints.append(f"dialog {dialog.message}"))
-        self.page.on("request", lambda request: self.requests.append(request.url))
-        self.page.goto(file.as_uri())
-        self.page.wait_for_selector("#standing-chart svg")
-
-    def overflow(self) -> int:
-        """Pixels by which the page is wider than the window."""
-        return int(self.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth"))
-
-    def close(self) -> None:
-        own = self.page.url.partition("#")[0]
-        self.context.close()
-        assert self.complaints == []
-        assert {url.partition("#")[0] for url in self.requests} == {own}, "a report asks no host for anything"
-
-
 @pytest.mark.parametrize("name", RUNS)
 @pytest.mark.parametrize("width, dark", [(360, False), (1200, True)])
-def test_it_is_quiet_and_fits(browser: Browser, pages: dict[str, Path], name: str, dark: bool, width: int) -> None:
-    visit = Visit(browser, pages[name], width=width, dark=dark, zh=dark)
-    assert visit.overflow() <= 0
-    drawn = visit.page.locator("figure.chart svg").count()
-    assert drawn == visit.page.locator("figure.chart").count(), "every chart is drawn"
-    background = visit.page.evaluate("getComputedStyle(document.body).backgroundColor")
+def test_it_is_quiet_and_fits(visit: Opened, pages: dict[str, Path], name: str, dark: bool, width: int) -> None:
+    seen = visit(pages[name], width=width, dark=dark, zh=dark)
+    assert seen.overflow() <= 0
+    drawn = seen.page.locator("figure.chart svg").count()
+    assert drawn == seen.page.locator("figure.chart").count(), "every chart is drawn"
+    background = seen.page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert (background == "rgb(19, 20, 21)") is dark
-    visit.close()
+    seen.close()
 
 
-def test_theme_and_language_switch_and_the_charts_follow(browser: Browser, pages: dict[str, Path]) -> None:
-    visit = Visit(browser, pages["entities"])
-    page = visit.page
+def test_theme_and_language_switch_and_the_charts_follow(visit: Opened, pages: dict[str, Path]) -> None:
+    seen = visit(pages["entities"])
+    page = seen.page
     assert page.locator("#curves h2").inner_text() == "How it learned"
     before = page.locator("#standing-chart").inner_html()
     page.locator("[data-theme-toggle]").click()
@@ -290,12 +242,12 @@ def test_theme_and_language_switch_and_the_charts_follow(browser: Browser, pages
     assert page.locator("#error-search").get_attribute("placeholder") == "搜索文本或行号"
     page.locator("[data-language]").click()
     assert page.locator("#headline").inner_text().startswith("Better than its best baseline.")
-    visit.close()
+    seen.close()
 
 
-def test_labels_sort_by_click_and_by_keyboard(browser: Browser, pages: dict[str, Path]) -> None:
-    visit = Visit(browser, pages["entities"])
-    page = visit.page
+def test_labels_sort_by_click_and_by_keyboard(visit: Opened, pages: dict[str, Path]) -> None:
+    seen = visit(pages["entities"])
+    page = seen.page
 
     def column(index: int) -> list[str]:
         return page.locator(f"#labels-table tbody tr > :nth-child({index})").all_inner_texts()
@@ -310,12 +262,12 @@ def test_labels_sort_by_click_and_by_keyboard(browser: Browser, pages: dict[str,
     assert column(1) == sorted(column(1))
     page.keyboard.press("Enter")
     assert column(1) == sorted(column(1), reverse=True)
-    visit.close()
+    seen.close()
 
 
-def test_errors_are_filtered_searched_and_shown_a_few_at_a_time(browser: Browser, pages: dict[str, Path]) -> None:
-    visit = Visit(browser, pages["entities"])
-    page = visit.page
+def test_errors_are_filtered_searched_and_shown_a_few_at_a_time(visit: Opened, pages: dict[str, Path]) -> None:
+    seen = visit(pages["entities"])
+    page = seen.page
     shown = page.locator(".error:visible")
     assert shown.count() == 20
     page.locator("#error-more").click()
@@ -334,20 +286,20 @@ def test_errors_are_filtered_searched_and_shown_a_few_at_a_time(browser: Browser
     source = shown.first.locator("code").inner_text()
     page.locator("#error-search").fill(source)
     assert shown.count() >= 1
-    visit.close()
+    seen.close()
 
 
-def test_hostile_texts_are_read_not_run(browser: Browser, pages: dict[str, Path]) -> None:
-    visit = Visit(browser, pages["entities"])
-    visit.page.locator("#error-search").fill("<script>alert(")
-    text = visit.page.locator(".error:visible .annotated").first.inner_text()
+def test_hostile_texts_are_read_not_run(visit: Opened, pages: dict[str, Path]) -> None:
+    seen = visit(pages["entities"])
+    seen.page.locator("#error-search").fill("<script>alert(")
+    text = seen.page.locator(".error:visible .annotated").first.inner_text()
     assert text.startswith("<script>alert('") and "␛[31m" in text and "\x1b" not in text
-    visit.close()
+    seen.close()
 
 
-def test_findings_open_and_the_page_works_from_the_keyboard(browser: Browser, pages: dict[str, Path]) -> None:
-    visit = Visit(browser, pages["intents"])
-    page = visit.page
+def test_findings_open_and_the_page_works_from_the_keyboard(visit: Opened, pages: dict[str, Path]) -> None:
+    seen = visit(pages["intents"])
+    page = seen.page
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.className") == "skip-link"
     finding = page.locator(".finding").nth(2)
@@ -356,10 +308,10 @@ def test_findings_open_and_the_page_works_from_the_keyboard(browser: Browser, pa
     page.keyboard.press("Enter")
     assert finding.locator("table").is_visible()
     assert "<b>not bold</b>" in finding.inner_text()
-    visit.close()
+    seen.close()
 
 
-def test_without_a_journal_an_audit_or_an_error_the_page_says_so(browser: Browser, tmp_path: Path) -> None:
+def test_without_a_journal_an_audit_or_an_error_the_page_says_so(visit: Opened, tmp_path: Path) -> None:
     rows = [
         Prediction(id=str(i), text="so it is", gold="yes", predicted="yes", source=Source("a.csv", i + 2))
         for i in range(12)
@@ -367,9 +319,9 @@ def test_without_a_journal_an_audit_or_an_error_the_page_says_so(browser: Browse
     write_predictions(tmp_path / "p.jsonl", rows)
     judged = judge_split(rows, {}, kind="text_classification", replicates=50)
     report = build_report({"test": judged}, RunFacts(task="text_classification"))
-    visit = Visit(browser, write_page(report, tmp_path / "p.jsonl", tmp_path / "none", tmp_path / "r.html"), width=360)
-    empty = " ".join(visit.page.locator(".empty:visible").all_inner_texts())
+    seen = visit(write_page(report, tmp_path / "p.jsonl", tmp_path / "none", tmp_path / "r.html"), width=360)
+    empty = " ".join(seen.page.locator(".empty:visible").all_inner_texts())
     for words in ("No journal", "Not one error", "No audit was recorded", "Nothing recorded"):
         assert words in empty
-    assert visit.overflow() <= 0
-    visit.close()
+    assert seen.overflow() <= 0
+    seen.close()

@@ -48,6 +48,7 @@ def compare(
 
     from tunesmith.run.cells import Ended, cells, ran
     from tunesmith.run.comparison import comparison
+    from tunesmith.run.comparison_page import write_comparison_page
     from tunesmith.run.config import origins, overridden, parsed, read_table, require_files
     from tunesmith.run.folder import write_json
     from tunesmith.run.stopping import stop_wishes
@@ -69,6 +70,7 @@ def compare(
     found = comparison(todo, failures=failures)
     if found is not None:
         write_json(target / "compare.json", found.as_record())
+        write_comparison_page(found, target / "compare.html", title=target.name)
     if as_json:
         emit(found.as_record() if found else {"methods": [], "missing": failures})
     else:
@@ -123,7 +125,9 @@ def _print(found: "Comparison | None", failures: Mapping[str, str], target: Path
         out.print()
         for budget, take in found.advice:
             out.print(f"  {budget:<24}[bold]{plain(take)}[/]", highlight=False)
-        out.print(f"\nwritten to {plain(target)}: compare.json, and a folder for each run", highlight=False)
+        out.print(
+            f"\nwritten to {plain(target)}: compare.html, compare.json, and a folder for each run", highlight=False
+        )
     for name, why in failures.items():
         out.print(f"[yellow]not finished[/]  {plain(name)}: {plain(why)}", highlight=False)
 

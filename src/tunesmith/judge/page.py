@@ -53,7 +53,7 @@ def write_page(
         "facts": {name: facts_view(report.get(name, {})) for name in ("data", "cost", "environment", "config")},
         "charts": _charts(report, split, journal, stored),
     }
-    return _written(out, page("report.html.j2", context | _language()))
+    return written(out, page("report.html.j2", context | language()))
 
 
 def write_audit_page(audit: Mapping[str, Any], out: Path, *, title: str) -> Path:
@@ -62,7 +62,7 @@ def write_audit_page(audit: Mapping[str, Any], out: Path, *, title: str) -> Path
     Raises:
         CannotCreateError: the page may not be written.
     """
-    return _written(out, page("audit.html.j2", {"audit": audit_view(audit), "title": title} | _language()))
+    return written(out, page("audit.html.j2", {"audit": audit_view(audit), "title": title} | language()))
 
 
 def _verdict(report: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
@@ -72,7 +72,8 @@ def _verdict(report: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
     return {"en": (lead, english.removeprefix(lead).strip()), "zh": (lead_zh, chinese.removeprefix(lead_zh).strip())}
 
 
-def _language() -> dict[str, Any]:
+def language() -> dict[str, Any]:
+    """The texts of pages in both languages, for a template."""
     texts: dict[str, dict[str, str]] = json.loads(asset("texts.json"))
     names = {f"metric.{key}": {"en": en, "zh": zh} for key, (en, zh) in METRIC_NAMES.items()}
     names |= {f"baseline.{key}": {"en": en, "zh": zh} for key, (en, zh) in BASELINE_NAMES.items()}
@@ -133,7 +134,12 @@ def _hues(split: Mapping[str, Any], errors: list[dict[str, Any]]) -> dict[str, i
     return {label: position % 10 for position, label in enumerate(sorted(labels))}
 
 
-def _written(out: Path, html: str) -> Path:
+def written(out: Path, html: str) -> Path:
+    """Write a page, whole or not at all, and give its path.
+
+    Raises:
+        CannotCreateError: it may not be written.
+    """
     try:
         with replacing(out, errors="replace") as file:
             file.write(html)
