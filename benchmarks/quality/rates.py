@@ -1,0 +1,128 @@
+"""Is the learning rate that each method takes by itself a good one? Its score beside those of a grid around it.
+
+    export TUNESMITH_DATA=... OMP_NUM_THREADS=2
+    python -m benchmarks.quality.rates                          # all methods on both data sets, about an hour
+    python -m benchmarks.quality.rates --methods lora ia3       # some of them
+    python -m benchmarks.quality.rates --table                  # the newest rows again
+
+Each run is one process: a part of the training rows, a few epochs, the method's defaults but for the rate, which is its
+own times each factor. Scored is the best epoch on dev, which is where a person would choose a rate. A method passes
+where its own rate lies at most 0.02 below the best of its grid.
+"""
+
+import argparse
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+from benchmarks import machine, rounds
+
+LOG = Path(__file__).with_suffix(".jsonl")
+FACTORS = (1 / 3, 1.0, 3.0)
+NEAR = 0.02
+DATA = {
+    "conll2003": {
+        "data": {"train": "conll2003/eng.train", "dev": "conll2003/eng.testa", "test": "conll2003/eng.testb"},
+        "task": {"kind": "token_classification"},
+        "train": {"length": "3 epochs"},
+        "limit": 1500,
+    },
+    "banking77": {
+        "data": {"train": "banking77/train.csv", "test": "banking77/test.csv", "split": {"dev": 0.15}},
+        "task": {"kind": "text_classification"},
+        "train": {"length": "5 epochs"},
+        "limit": 2500,
+    },
+}
+
+
+def one(options):
+    """Train once and hand the row over."""
+    from tunesmith.run.config import parsed
+    from tunesmith.run.lessons import dev_score, settings_of, training_data, tuned_model
+    from tunesmith.run.prepared import prepared
+    from tunesmith.tune.events import Stopped
+    from tunesmith.tune.fit import Objective, fit
+
+    wanted = json.loads(options.one)
+    config = parsed(wanted["table"], folder=Path(os.environ["TUNESMITH_DATA"]))
+    ready = prepared(config)
+    settings = settings_of(ready)
+    settings = settings.model_copy(update={"learning_rate": settings.learning_rate * wanted["factor"]})
+    model = tuned_model(ready)
+    objective = Objective(model, ready.task, config.regularizers, config.method.guide(model))
+    evaluate = dev_score(ready, lambda: None)
+    *_, last = fit(objective, training_data(ready), settings=settings, evaluate=evaluate)
+    assert isinstance(last, Stopped)
+    learning = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+    rounds.hand_over(
+        {
+            "rate": settings.learning_rate,
+            "metric": ready.task.main_metric,
+            "score": round(last.best_score, 4),
+            "trained": learning,
+            "seconds": round(last.seconds, 1),
+        }
+        | machine.facts()
+    )
+
+
+def table(rows):
+    """A line for each method and data set: its own rate, the grid's scores, and how far below the best its own lies."""
+    lines = [
+        "| data | method | own rate | " + " | ".join(f"x {factor:.2g}" for factor in FACTORS) + " | below the best |",
+        "|---|---|---|" + "---|" * (len(FACTORS) + 1),
+    ]
+    newest = {(row["data"], row["method"], row["factor"]): row for row in rows}
+    passed = []
+    for data in DATA:
+        for method in dict.fromkeys(method for where, method, _ in newest if where == data):
+            grid = {factor: newest.get((data, method, round(factor, 4))) for factor in FACTORS}
+            if None in grid.values():
+                continue
+            below = max(row["score"] for row in grid.values()) - grid[1.0]["score"]
+            passed.append(below <= NEAR)
+            scores = " | ".join(f"{row['score']:.3f}" for row in grid.values())
+            lines.append(f"| {data} | {method} | {grid[1.0]['rate']:.1e} | {scores} | {below:.3f} |")
+    lines.append(f"\n{sum(passed)} of {len(passed)} at most {NEAR} below the best of their grid")
+    return "\n".join(lines)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--methods", nargs="+", help="kinds; all of them where absent")
+    parser.add_argument("--data", nargs="+", choices=DATA, default=list(DATA))
+    parser.add_argument("--factors", nargs="+", type=float, default=list(FACTORS))
+    parser.add_argument("--table", action="store_true", help="print the newest rows again")
+    parser.add_argument("--out", type=Path, default=LOG, help="where rows are appended")
+    parser.add_argument("--one", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.one:
+        one(options)
+        return
+    if not options.table:
+        if "TUNESMITH_DATA" not in os.environ:
+            sys.exit("name the folder of the data sets with TUNESMITH_DATA")
+        from tunesmith.core.rooms import METHODS
+
+        run = time.strftime("%Y-%m-%dT%H:%M:%S")
+        for method in options.methods or METHODS.kinds:
+            for name in options.data:
+                made = dict(DATA[name])
+                limit = made.pop("limit")
+                made = made | {"method": method, "data": made["data"] | {"limit": limit}}
+                for factor in options.factors:
+                    wanted = json.dumps({"table": made, "factor": factor})
+                    row = {"run": run, "data": name, "method": method, "factor": round(factor, 4)}
+                    row |= rounds.child(["benchmarks.quality.rates", "--one", wanted])
+                    rounds.append(options.out, row)
+                    print(
+                        f"{name} {method} {row['rate']:.1e}: {row['score']:.3f} in {row['seconds']:.0f} s", flush=True
+                    )
+    print(table(rounds.read(options.out)))
+
+
+if __name__ == "__main__":
+    main()
