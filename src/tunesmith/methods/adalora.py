@@ -31,7 +31,6 @@ from torch import Tensor, nn
 from tunesmith.core.errors import ConfigError, Place
 from tunesmith.core.method import Guide, Mergeable, Method
 from tunesmith.methods._places import linear_layers, targeted, unfit
-from tunesmith.models.depth import layer_of
 
 _OWN = (".lora_A", ".lora_B", ".lora_E")
 
@@ -81,7 +80,7 @@ class AdaLora(Method):
     """The update is scaled by alpha / rank."""
     targets: list[str] = Field(default=[])
     """Which linear layers get an update: the last part, or the last parts, of their names in the backbone; every linear
-    layer of its layers where none is named."""
+    layer but those of the embeddings where none is named."""
     begin: float = Field(default=0.1, ge=0.0, lt=1.0)
     """The share of the run after which directions are cut."""
     end: float = Field(default=0.7, gt=0.0, le=1.0)
@@ -112,10 +111,10 @@ class AdaLora(Method):
         Raises:
             ConfigError: at `method.targets`, or at `method.rank` for one that is no low rank.
         """
-        inside = {name: layer for name, layer in linear_layers(places).items() if layer_of(f"{name}.") is not None}
+        inside = {name: layer for name, layer in linear_layers(places).items() if "embed" not in name}
         layers = targeted(places, self.targets, key="method.targets") if self.targets else inside
         if not layers:
-            raise unfit("no layers are known in this backbone", "method.targets", "name linear layers of it.")
+            raise unfit("there is no linear layer in this backbone", "method.kind", 'choose "full".')
         for name, layer in layers.items():
             width = min(layer.in_features, layer.out_features)
             if self.rank > width:
