@@ -1,6 +1,6 @@
 """Wrapping, folding back, and the narrowed word table."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 
 import pytest
 import torch
@@ -48,11 +48,15 @@ class Shift(Method):
     def learning_rate(self) -> float:
         return 1e-3
 
-    def wrap(self, name: str, module: nn.Module) -> nn.Module | None:
-        return Shifted(module) if name.endswith("attention.query") and isinstance(module, nn.Linear) else None
+    def wrappers(self, places: Mapping[str, nn.Module]) -> Mapping[str, nn.Module]:
+        return {
+            name: Shifted(module)
+            for name, module in places.items()
+            if isinstance(module, nn.Linear) and name.endswith(".query")
+        }
 
-    def trains(self, parameter_name: str) -> bool:
-        return parameter_name.endswith("offset") or parameter_name.startswith("head.")
+    def trained(self, names: Iterable[str]) -> frozenset[str]:
+        return frozenset(name for name in names if name.endswith(".offset") or name.startswith("head."))
 
 
 @pytest.fixture
