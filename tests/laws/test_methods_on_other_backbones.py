@@ -32,6 +32,12 @@ OWN: dict[str, dict[str, object]] = {
     "Electra": SIZES | {"embedding_size": 8},
     "DistilBert": {"dim": 16, "n_layers": 2, "n_heads": 2, "hidden_dim": 32, "vocab_size": 100},
 }
+LLAMA = {"num_key_value_heads": 2, "num_attention_heads": 4, "max_position_embeddings": 64}
+OWN |= {
+    "GPT2": {"n_embd": 16, "n_layer": 2, "n_head": 2, "vocab_size": 100, "n_positions": 64, "initializer_range": 0.3},
+    "Llama": SIZES | LLAMA,
+    "Qwen2": SIZES | LLAMA,
+}
 HOSTED: dict[str, dict[str, object]] = {
     "MPNet": SIZES | {"max_position_embeddings": 66},
     "Albert": SIZES | {"embedding_size": 8},
@@ -85,6 +91,8 @@ def learns(model: Model, batch: Any, named: frozenset[str]) -> None:
 def test_it_learns_or_is_refused(kind: str, backbone: str, tmp_path: Path, random_batch: Callable[..., Any]) -> None:
     model = model_of(backbone, (OWN | HOSTED)[backbone], tmp_path)
     batch = random_batch((7, 12, 3, 9))
+    if model.backbone.causal:
+        batch.places.copy_(batch.offsets[1:] - 1)
     method = method_of(kind, backbone)
     before = model(batch).logits
     if (kind, backbone) in REFUSED:

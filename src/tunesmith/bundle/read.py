@@ -54,8 +54,8 @@ def open_bundle(folder: Path | str) -> Bundle:
 def load(folder: Path, manifest: Manifest) -> Bundle:
     """Build what a verified `manifest` describes from the files in `folder`; raises what `open_bundle` raises."""
     task = _task(folder, manifest)
-    tokenizer = Tokenizer(folder / TOKENIZER, max_length=manifest.tokenizer.max_length)
     backbone = build_backbone(config_of(folder))
+    tokenizer = Tokenizer(folder / TOKENIZER, max_length=manifest.tokenizer.max_length, causal=backbone.causal)
     model = Model(backbone, task.head(backbone))
     load_hub_state(model, weights_of(folder / manifest.weights))
     if manifest.additions:

@@ -20,8 +20,10 @@ class Output:
 
 
 class Backbone(nn.Module):
-    """A pretrained encoder over flat tokens. Implementations are final and live in `tunesmith.models`."""
+    """A pretrained encoder or decoder over flat tokens. Implementations are final and live in `tunesmith.models`."""
 
+    causal: bool = False
+    """Whether a row sees only what stands before it: a window is then read at its last token, a word likewise."""
     width: int
     """D"""
     max_length: int

@@ -7,7 +7,7 @@ dictionary look-up the second time. A control token typed by a user (`[SEP]`) st
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -48,8 +48,11 @@ class Framing:
 class Tokenizer:
     """A `tokenizer.json` and the longest window a model takes."""
 
-    def __init__(self, file: Path, *, max_length: int) -> None:
+    def __init__(self, file: Path, *, max_length: int, causal: bool = False) -> None:
         """Read `file`; `max_length` counts tokens with special tokens.
+
+        For a `causal` model a window is read at its last token, and a word at its last piece: only those have seen
+        all of it.
 
         Raises:
             MissingInputError: no such file.
@@ -77,7 +80,11 @@ class Tokenizer:
         self._fast.no_truncation()
         self._fast.encode_special_tokens = True
         self.max_length = max_length
+        self.causal = causal
         self.framing = _framing(self._fast)
+        if causal and not self.framing.middle:
+            between = tuple(self._fast.encode("\n", add_special_tokens=False).ids)
+            self.framing = replace(self.framing, middle=between)  # else nobody could tell where a second text begins
         self.vocabulary_size: int = self._fast.get_vocab_size(with_added_tokens=True)
         self.unknown_id = _unknown_id(self._fast, self.serialized)
         self._pieces: dict[tuple[str, bool], tuple[int, ...]] = {}

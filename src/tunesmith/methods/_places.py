@@ -10,6 +10,7 @@ from tunesmith.core.errors import ConfigError, Place
 
 _ATTENTION_OUTPUT = re.compile(r"(?:attention|attn)\.(?:.*\.)?(?:output|output\.dense|dense|o|o_proj|out_proj|c_proj)$")
 """The last product of attention, in our backbones and in those of transformers"""
+_ATTENTION = re.compile(r"attention|attn")
 
 
 def linear_layers(places: Mapping[str, nn.Module]) -> dict[str, nn.Linear]:
@@ -36,8 +37,9 @@ def attention_outputs(places: Mapping[str, nn.Module]) -> dict[str, nn.Linear]:
 
 
 def feed_forward_outputs(places: Mapping[str, nn.Module]) -> dict[str, nn.Linear]:
-    """The linear layers that end a feed-forward part: those that make what they are given narrower."""
-    return {name: layer for name, layer in linear_layers(places).items() if layer.in_features > layer.out_features}
+    """The linear layers that end a feed-forward part: those outside attention that make what they are given narrower."""
+    outside = {name: layer for name, layer in linear_layers(places).items() if not _ATTENTION.search(name)}
+    return {name: layer for name, layer in outside.items() if layer.in_features > layer.out_features}
 
 
 def unfit(what: str, key: str, fix: str) -> ConfigError:

@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 from tunesmith.core.method import Mergeable, Method
 from tunesmith.methods._places import unfit
-from tunesmith.models.additions import PrefixedCore, ShiftedPositions, attend_with
+from tunesmith.models.additions import PrefixedCore, ShiftedPositions, with_prefix
 from tunesmith.models.attention import AttentionCore, Layout
 from tunesmith.models.prompt_slot import PromptSlot
 
@@ -64,10 +64,11 @@ class ProjectedCore(Mergeable):
         keys, values = torch.nn.functional.linear(self.trunk(), self.own_weight, self.own_bias).chunk(2, 1)
         return keys, values
 
-    def forward(self, qkv: Tensor, layout: Layout, *, heads: int, dropout: float) -> Tensor:
-        """[N, 3 D] to [N, D], as the core does."""
-        keys, values = self.prefix()
-        return attend_with(self.base, keys, values, qkv, layout, heads=heads, dropout=dropout)
+    def forward(self, qkv: Tensor, layout: Layout, *, heads: int, dropout: float, groups: int = 1) -> Tensor:
+        """[N, D + 2 D / groups] to [N, D], as the core does."""
+        longer, longer_layout, kept = with_prefix(qkv, layout, *self.prefix())
+        mixed: Tensor = self.base(longer, longer_layout, heads=heads, dropout=dropout, groups=groups)
+        return mixed.index_select(0, kept)
 
     def merged(self) -> nn.Module:
         """The core with the prefix as plain numbers."""

@@ -57,25 +57,24 @@ class PrefixedCore(Addition):
     """An attention core whose windows begin with P keys and values that are no tokens."""
 
     def __init__(self, base: nn.Module, keys: Tensor, values: Tensor) -> None:
-        """`keys` and `values` [P, D]."""
+        """`keys` and `values` [P, D], or [P, D / groups] where query heads share them."""
         super().__init__()
         self.base = base
         self.keys = nn.Parameter(keys)
         self.values = nn.Parameter(values)
 
-    def forward(self, qkv: Tensor, layout: Layout, *, heads: int, dropout: float) -> Tensor:
-        """[N, 3 D] to [N, D], as the core does."""
-        return attend_with(self.base, self.keys, self.values, qkv, layout, heads=heads, dropout=dropout)
+    def forward(self, qkv: Tensor, layout: Layout, *, heads: int, dropout: float, groups: int = 1) -> Tensor:
+        """[N, D + 2 D / groups] to [N, D], as the core does."""
+        longer, longer_layout, kept = with_prefix(qkv, layout, self.keys, self.values)
+        mixed: Tensor = self.base(longer, longer_layout, heads=heads, dropout=dropout, groups=groups)
+        return mixed.index_select(0, kept)
 
 
-def attend_with(
-    core: nn.Module, keys: Tensor, values: Tensor, qkv: Tensor, layout: Layout, *, heads: int, dropout: float
-) -> Tensor:
-    """What `core` gives where `keys` and `values` [P, D] stand before each window. Nobody reads their own rows."""
-    rows = torch.cat([torch.zeros_like(keys), keys, values], 1).to(qkv.dtype)
-    longer, kept = insert(qkv, rows, layout.lengths)
-    mixed: Tensor = core(longer, lengthened(layout, len(rows)), heads=heads, dropout=dropout)
-    return mixed.index_select(0, kept)
+def with_prefix(qkv: Tensor, layout: Layout, keys: Tensor, values: Tensor) -> tuple[Tensor, Layout, Tensor]:
+    """Rows for `keys` and `values` [P, D] before each window, and where the old rows lie. They ask for nothing."""
+    query = keys.new_zeros(len(keys), qkv.shape[1] - 2 * keys.shape[1])
+    longer, kept = insert(qkv, torch.cat([query, keys, values], 1).to(qkv.dtype), layout.lengths)
+    return longer, lengthened(layout, len(keys)), kept
 
 
 class ShiftedPositions(Addition):

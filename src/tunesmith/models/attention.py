@@ -103,8 +103,16 @@ def _product(left: Tensor, right: Tensor, out: Tensor) -> None:
 class AttentionCore(nn.Module):
     """`attend` as a module without parameters: a place where a method may put something around it."""
 
-    def forward(self, qkv: Tensor, layout: Layout, *, heads: int, dropout: float) -> Tensor:
-        """[N, 3 D] (query, key and value side by side) to [N, D]."""
+    def forward(self, qkv: Tensor, layout: Layout, *, heads: int, dropout: float, groups: int = 1) -> Tensor:
+        """[N, D + 2 D / groups] (query, key and value side by side) to [N, D].
+
+        `groups` query heads share a head of keys and values (Ainslie et al. 2023, GQA).
+        """
+        if groups > 1:
+            width = qkv.shape[1] * groups // (groups + 2)
+            query, key, value = torch.split(qkv, [width, width // groups, width // groups], 1)
+            shared = (part.view(len(qkv), heads // groups, -1) for part in (key, value))
+            qkv = torch.cat([query, *(part.repeat_interleave(groups, 1).flatten(1) for part in shared)], 1)
         return attend(qkv, layout, heads=heads, dropout=dropout)
 
 
@@ -112,17 +120,20 @@ def lengthened(layout: Layout, count: int) -> Layout:
     """The same windows with `count` more rows each."""
     lengths = tuple(length + count for length in layout.lengths)
     if isinstance(layout, Borders):
-        return borders(lengths, layout.offsets.device)
-    return plan(lengths, layout.gather.device, layout.costs)
+        return borders(lengths, layout.offsets.device, causal=layout.causal)
+    return plan(lengths, layout.gather.device, layout.costs, causal=layout.causal)
 
 
-def layout(lengths: Sequence[int], x: Tensor, *, learning: bool) -> Layout:
-    """How attention lays out windows with these `lengths` [B], whose rows are in `x` [N, D]."""
+def layout(lengths: Sequence[int], x: Tensor, *, learning: bool, causal: bool = False) -> Layout:
+    """How attention lays out windows with these `lengths` [B], whose rows are in `x` [N, D].
+
+    With `causal` a row sees only what stands before it in its window, and itself.
+    """
     if x.device.type in GPUS:
-        return borders(lengths, x.device)
+        return borders(lengths, x.device, causal=causal)
     if not learning:
-        return plan(lengths, x.device)
-    return plan(lengths, x.device, LEARNING_BF16 if x.dtype == torch.bfloat16 else LEARNING)
+        return plan(lengths, x.device, causal=causal)
+    return plan(lengths, x.device, LEARNING_BF16 if x.dtype == torch.bfloat16 else LEARNING, causal=causal)
 
 
 def core_on(device: torch.device, dtype: torch.dtype, size: int, *, dropout: float) -> str:
@@ -139,7 +150,7 @@ def attend(qkv: Tensor, layout: Layout, *, heads: int, dropout: float) -> Tensor
     if isinstance(layout, Borders):
         if not dropout or drops(qkv.dtype, qkv.shape[1] // (3 * heads)):
             return attend_ragged(qkv, layout, heads=heads, dropout=dropout)
-        layout = plan(layout.lengths, qkv.device, ON_GPU)
+        layout = plan(layout.lengths, qkv.device, ON_GPU, causal=layout.causal)
     learning = dropout > 0 or torch.is_grad_enabled()
     if learning and qkv.device.type == "cpu" and max(chunk.longest for chunk in layout.chunks) <= CROSSOVER:
         threshold = byte_threshold(dropout, qkv.device)

@@ -27,7 +27,7 @@ from tunesmith.models.attention import AttentionCore, Layout, core_on, layout
 from tunesmith.models.dropout import Dropout
 from tunesmith.models.inserted_rows import behind, insert
 from tunesmith.models.prompt_slot import PromptSlot
-from tunesmith.models.row_counts import picked
+from tunesmith.models.row_counts import at
 from tunesmith.models.shape import Shape
 
 
@@ -125,7 +125,7 @@ class Layer(nn.Module):
         """[N, D] to [N, D], or to [M, D] at `places` [M], in bf16 on a processor with some rows behind them."""
         mixed = self.attention(x, layout)
         if places is not None:
-            x, mixed = _at(places, x), _at(places, mixed)
+            x, mixed = at(places, x), at(places, mixed)
         x = self.attention_norm(x + self.dropout(self.attention.output(mixed)))
         x = self.feed_forward_norm(x + self.dropout(self.feed_forward(x)))
         return x
@@ -182,12 +182,6 @@ class Encoder(Backbone):
             nn.init.normal_(module.weight, std=self.shape.initializer_range)
         if isinstance(module, nn.Linear):
             nn.init.zeros_(module.bias)
-
-
-def _at(places: Tensor, x: Tensor) -> Tensor:
-    """[N, D] to [M, D]; where oneDNN multiplies, M is rounded up."""
-    by_onednn = x.dtype == torch.bfloat16 and x.device.type == "cpu"
-    return picked(x, places) if by_onednn else x.index_select(0, places)
 
 
 def _table(rows: int, width: int) -> nn.Embedding:

@@ -1,6 +1,7 @@
-"""The encoders whose forward pass is ours. Every other model type goes through `hosted`."""
+"""The backbones whose forward pass is ours. Every other model type goes through `hosted`."""
 
-from tunesmith.models import bert, distilbert, electra, roberta
+from tunesmith.models import bert, distilbert, electra, gpt2, llama, roberta
+from tunesmith.models.decoder_shape import DecoderFamily
 from tunesmith.models.shape import Family
 
 FAMILIES: dict[str, Family] = {
@@ -8,3 +9,7 @@ FAMILIES: dict[str, Family] = {
     for family in (bert.FAMILY, roberta.FAMILY, roberta.XLM_FAMILY, distilbert.FAMILY, electra.FAMILY)
 }
 """`model_type` of a configuration to what we know about it."""
+DECODERS: dict[str, DecoderFamily] = {
+    family.model_type: family for family in (gpt2.FAMILY, llama.FAMILY, llama.MISTRAL_FAMILY, llama.QWEN2_FAMILY)
+}
+"""The same for decoders."""

@@ -4,9 +4,11 @@
     RoBERTa     classifier.out_proj(dropout(tanh(classifier.dense dropout(h))))
     ELECTRA     the same with gelu
     DistilBERT  classifier(dropout(relu(pre_classifier h)))
+    decoders    score(h) without a bias
     others      classifier(dropout(h))
 
-h [M, D] is the hidden state at the places of a batch: labelled tokens, or a window's first token. Logits are [M, C].
+h [M, D] is the hidden state at the places of a batch: labelled tokens, or the token that a window is read at. Logits
+are [M, C].
 """
 
 from collections.abc import Sequence
@@ -18,7 +20,7 @@ from torch import Tensor, nn
 from tunesmith.core.model import Backbone
 from tunesmith.models.dropout import Dropout
 from tunesmith.models.encoder import Encoder
-from tunesmith.models.families import FAMILIES
+from tunesmith.models.families import DECODERS, FAMILIES
 from tunesmith.models.shape import number
 
 
@@ -109,27 +111,49 @@ class PreClassifierHead(nn.Module):
         return logits
 
 
+class ScoreHead(nn.Module):
+    """A decoder's: one linear layer, named `score`."""
+
+    def __init__(self, width: int, classes: int, *, dropout: float, bias: bool) -> None:
+        super().__init__()
+        self.dropout = Dropout(dropout)
+        self.score = nn.Linear(width, classes, bias=bias)
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """[M, D] to [M, C]."""
+        logits: Tensor = self.score(self.dropout(hidden))
+        return logits
+
+
 def token_head(backbone: Backbone, classes: int) -> nn.Module:
     """A fresh linear head for every token."""
+    decoder = DECODERS.get(str(backbone.config.get("model_type")))
+    if decoder and decoder.token_head == "score":
+        dropout = _dropout(backbone, tokens=True)
+        return _begun(ScoreHead(backbone.width, classes, dropout=dropout, bias=True), backbone)
     return _begun(LinearHead(backbone.width, classes, dropout=_dropout(backbone, tokens=True)), backbone)
 
 
 def sequence_head(backbone: Backbone, classes: int, *, biases: Sequence[float] | None = None) -> nn.Module:
-    """A head on a window's first token, as the backbone's family builds it.
+    """A head on the token that a window is read at, as the backbone's family builds it.
 
-    Its layers are fresh, N(0, initializer_range), with output `biases` of 0 unless given; BERT's pooler is the
-    checkpoint's where the checkpoint has one.
+    Its layers are fresh, N(0, initializer_range), with output `biases` of 0 unless given (a decoder's head has none);
+    BERT's pooler is the checkpoint's where the checkpoint has one.
     """
     head = _family_head(backbone, classes)
     if biases is not None:
         output = [module for module in head.modules() if isinstance(module, nn.Linear)][-1]
-        with torch.no_grad():
-            output.bias.copy_(output.bias.new_tensor(biases))
+        if output.bias is not None:
+            with torch.no_grad():
+                output.bias.copy_(output.bias.new_tensor(biases))
     return head
 
 
 def _family_head(backbone: Backbone, classes: int) -> nn.Module:
-    family = FAMILIES.get(str(backbone.config.get("model_type")))
+    kind = str(backbone.config.get("model_type"))
+    if kind in DECODERS:
+        return _begun(ScoreHead(backbone.width, classes, dropout=0.0, bias=False), backbone)
+    family = FAMILIES.get(kind)
     width, dropout = backbone.width, _dropout(backbone, tokens=False)
     match family.head if family else None:
         case "pooler":
@@ -159,13 +183,14 @@ def _begun(head: nn.Module, backbone: Backbone) -> nn.Module:
     for module in head.modules():
         if isinstance(module, nn.Linear):
             nn.init.normal_(module.weight, std=deviation)
-            nn.init.zeros_(module.bias)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
     return head.to(dtype=parameter.dtype, device=parameter.device)
 
 
 def _dropout(backbone: Backbone, *, tokens: bool) -> float:
     family = FAMILIES.get(str(backbone.config.get("model_type")))
-    if family is None:
+    if family is None:  # a decoder, or one that transformers runs
         general = number(backbone.config, "hidden_dropout_prob", number(backbone.config, "dropout", 0.1))
         return number(backbone.config, "classifier_dropout", general)
     shape = family.shape(backbone.config)

@@ -53,6 +53,7 @@ class HostedBackbone(Backbone):
         if "input_ids" not in accepted or own.is_encoder_decoder:
             raise _unsupported(kind, "is not an encoder of texts")
         self.encoder = encoder
+        self.causal = _causal(kind)
         self.config = _plain(own) | {"model_type": kind}
         self.width = int(own.hidden_size)
         self.pad_id = int(own.pad_token_id or 0)
@@ -121,6 +122,16 @@ class HostedBackbone(Backbone):
             on, off = encoder.gradient_checkpointing_enable, encoder.gradient_checkpointing_disable
         (on if self.gradient_checkpointing else off)()
         self._checkpointing = self.gradient_checkpointing
+
+
+def _causal(kind: str) -> bool:
+    """Whether rows see only what stands before them: models of this kind write texts and fill no blanks."""
+    from transformers.models.auto.modeling_auto import (
+        MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
+        MODEL_FOR_MASKED_LM_MAPPING_NAMES,
+    )
+
+    return kind in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES and kind not in MODEL_FOR_MASKED_LM_MAPPING_NAMES
 
 
 def _hosted(kind: str, config: Mapping[str, Any], dropout: float | None) -> nn.Module:

@@ -1,4 +1,4 @@
-"""Our names of an encoder's tensors and those of transformers, as one reversible table per family.
+"""Our names of a backbone's tensors and those of transformers, as one reversible table per family.
 
 A row holds for a module and for every parameter below it; `{}` stands for the layer's number. Tables are data: adding
 a family that shares our forward pass means adding its rows.
@@ -16,8 +16,11 @@ from tunesmith.core.errors import ModelFileError, Place
 from tunesmith.core.method import Mergeable
 from tunesmith.core.model import Model
 from tunesmith.models.additions import Addition
-from tunesmith.models.families import FAMILIES
+from tunesmith.models.decoder import Decoder
+from tunesmith.models.decoder_shape import DecoderFamily
+from tunesmith.models.families import DECODERS, FAMILIES
 from tunesmith.models.hosted import HostedBackbone
+from tunesmith.models.shape import Family
 
 Rows = tuple[tuple[str, str], ...]
 
@@ -49,12 +52,43 @@ _DISTILBERT_LAYER: Rows = (
     ("layers.{}.feed_forward.down", "transformer.layer.{}.ffn.lin2"),
     ("layers.{}.feed_forward_norm", "transformer.layer.{}.output_layer_norm"),
 )
+_GPT2_LAYER: Rows = (
+    ("words", "wte"),
+    ("positions", "wpe"),
+    ("layers.{}.attention_norm", "h.{}.ln_1"),
+    ("layers.{}.attention.query", "h.{}.attn.c_attn.query"),
+    ("layers.{}.attention.key", "h.{}.attn.c_attn.key"),
+    ("layers.{}.attention.value", "h.{}.attn.c_attn.value"),
+    ("layers.{}.attention.output", "h.{}.attn.c_proj"),
+    ("layers.{}.feed_forward_norm", "h.{}.ln_2"),
+    ("layers.{}.feed_forward.up", "h.{}.mlp.c_fc"),
+    ("layers.{}.feed_forward.down", "h.{}.mlp.c_proj"),
+    ("norm", "ln_f"),
+)
+"""Query, key and value are one tensor in a file (gpt2.py takes them apart)."""
+_LLAMA_LAYER: Rows = (
+    ("words", "embed_tokens"),
+    ("layers.{}.attention_norm", "layers.{}.input_layernorm"),
+    ("layers.{}.attention.query", "layers.{}.self_attn.q_proj"),
+    ("layers.{}.attention.key", "layers.{}.self_attn.k_proj"),
+    ("layers.{}.attention.value", "layers.{}.self_attn.v_proj"),
+    ("layers.{}.attention.output", "layers.{}.self_attn.o_proj"),
+    ("layers.{}.feed_forward_norm", "layers.{}.post_attention_layernorm"),
+    ("layers.{}.feed_forward.gate", "layers.{}.mlp.gate_proj"),
+    ("layers.{}.feed_forward.up", "layers.{}.mlp.up_proj"),
+    ("layers.{}.feed_forward.down", "layers.{}.mlp.down_proj"),
+    ("norm", "norm"),
+)
 TABLES: Mapping[str, Rows] = {
     "bert": _BERT_LAYER,
     "roberta": _BERT_LAYER,
     "xlm-roberta": _BERT_LAYER,
     "electra": _BERT_LAYER,
     "distilbert": _DISTILBERT_LAYER,
+    "gpt2": _GPT2_LAYER,
+    "llama": _LLAMA_LAYER,
+    "mistral": _LLAMA_LAYER,
+    "qwen2": _LLAMA_LAYER,
 }
 """`model_type` to rows (ours, theirs); names are relative to the encoder."""
 
@@ -105,7 +139,8 @@ def hub_state(model: Model) -> dict[str, Tensor]:
             plain.clone() if plain.data_ptr() in seen else plain
         )  # safetensors refuses sharing
         seen.add(plain.data_ptr())
-    return state
+    family = DECODERS.get(str(model.backbone.config.get("model_type")))
+    return family.packed(state) if family and isinstance(model.backbone, Decoder) else state
 
 
 def load_hub_state(model: Model, state: Mapping[str, Tensor]) -> None:
@@ -114,6 +149,9 @@ def load_hub_state(model: Model, state: Mapping[str, Tensor]) -> None:
     Raises:
         ModelFileError: a tensor is missing, unknown, or of another shape or type; the message names it.
     """
+    family = DECODERS.get(str(model.backbone.config.get("model_type")))
+    if family and isinstance(model.backbone, Decoder):
+        state = family.unpacked(state)
     own = {hub_name(model, name): tensor for name, tensor in model.state_dict().items()}
     for name in sorted(own.keys() | state.keys()):
         if name not in state or name not in own:
@@ -148,8 +186,19 @@ def hub_config(model: Model, *, labels: Sequence[str], problem: Problem) -> dict
 
 def _kept(model: Model) -> dict[str, Any]:
     config = dict(model.backbone.config)
-    family = FAMILIES.get(str(config["model_type"]))
-    return config if family is None else {key: value for key, value in config.items() if key in family.keys}
+    family = _family(model)
+    if family is None:
+        return config
+    kept = {key: value for key, value in config.items() if key in family.keys}
+    if model.backbone.causal and kept.get("pad_token_id") is None:
+        kept["pad_token_id"] = kept.get("eos_token_id")  # transformers reads a window at the last token that is none
+    return kept
+
+
+def _family(model: Model) -> Family | DecoderFamily | None:
+    """None for a backbone that transformers runs."""
+    kind = str(model.backbone.config["model_type"])
+    return None if isinstance(model.backbone, HostedBackbone) else FAMILIES.get(kind) or DECODERS[kind]
 
 
 def _architecture(model: Model, problem: Problem) -> str:
@@ -157,17 +206,18 @@ def _architecture(model: Model, problem: Problem) -> str:
     match model.backbone:
         case HostedBackbone() as hosted:
             return hosted.token_class if problem == "token" and hosted.token_class else hosted.base_class
-        case backbone:
-            family = FAMILIES[str(backbone.config["model_type"])]
-            return f"{family.class_name}For{purpose}"
+        case _:
+            family = _family(model)
+            return f"{family.class_name if family else ''}For{purpose}"
 
 
 def _prefix(model: Model) -> str:
     match model.backbone:
         case HostedBackbone() as hosted:
             return hosted.prefix
-        case backbone:
-            return FAMILIES[str(backbone.config["model_type"])].prefix
+        case _:
+            family = _family(model)
+            return family.prefix if family else ""
 
 
 def _plain_tensors(module: nn.Module, name: str) -> Iterator[tuple[str, Tensor]]:

@@ -10,8 +10,10 @@ from tunesmith.core.errors import ModelFileError, Place
 from tunesmith.core.finite import is_finite
 from tunesmith.core.model import Backbone
 from tunesmith.models.checkpoint import Checkpoint
+from tunesmith.models.decoder import Decoder
+from tunesmith.models.decoder_shape import DecoderFamily
 from tunesmith.models.encoder import Encoder
-from tunesmith.models.families import FAMILIES
+from tunesmith.models.families import DECODERS, FAMILIES
 from tunesmith.models.hosted import HostedBackbone
 from tunesmith.models.hub_names import from_hub, to_hub
 from tunesmith.models.shape import Family
@@ -52,6 +54,8 @@ def load_backbone(checkpoint: Checkpoint, *, dropout: float | None = None) -> Ba
         ModelFileError: a tensor is missing, unknown, of a wrong shape or not finite; the message names it.
     """
     family = FAMILIES.get(str(checkpoint.config["model_type"]))
+    if decoder := DECODERS.get(str(checkpoint.config["model_type"])):
+        return _loaded_decoder(checkpoint, decoder, dropout)
     if family is None:
         hosted = HostedBackbone(checkpoint.config, dropout=dropout)
         fill_hosted(hosted, read_tensors(checkpoint.weight_files), place=str(checkpoint.folder))
@@ -77,9 +81,30 @@ def build_backbone(config: Mapping[str, Any]) -> Backbone:
         ModelFileError: the configuration is incomplete, of an unknown kind, or hands transformers code to run.
     """
     family = FAMILIES.get(str(config.get("model_type")))
+    if decoder := DECODERS.get(str(config.get("model_type"))):
+        return Decoder(decoder.shape(config), config)
     if family is None:
         return HostedBackbone(config)
     return Encoder(family.shape(config), config)
+
+
+def _loaded_decoder(checkpoint: Checkpoint, family: DecoderFamily, dropout: float | None) -> Decoder:
+    override = {} if dropout is None else dict.fromkeys(family.dropout_keys, dropout)
+    config = dict(checkpoint.config) | override
+    decoder, place = Decoder(family.shape(config), config), str(checkpoint.folder)
+    expected = decoder.state_dict()
+    own: dict[str, Tensor] = {}
+    for full, tensor in family.unpacked(read_tensors(checkpoint.weight_files)).items():
+        name = full.removeprefix(f"{family.prefix}.")
+        ours = from_hub(name, family.model_type)
+        if ours in expected and ours not in own:
+            own[ours] = tensor
+        elif name.split(".")[0] not in _OTHER_HEADS and not name.endswith(".rotary_emb.inv_freq"):
+            raise _bad(full, "no place in a model of this kind", place)
+    for name, parameter in expected.items():
+        _check(to_hub(name, family.model_type), own.get(name), parameter, place)
+    decoder.load_state_dict(own, assign=True)
+    return decoder.requires_grad_(True)
 
 
 def _sort_out(

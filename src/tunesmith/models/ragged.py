@@ -61,7 +61,8 @@ class Chunk:
     """L"""
     seen: Tensor | None
     """Which rows of a block each of its rows sees, [b, L, L] bool, or [b, 1, L] where a block holds one window and all
-    see the same; None where that window fills it. What padding sees does not matter, but it sees something"""
+    see the same, or [1, L, L] where all blocks are alike; None where every row sees all. What padding sees does not
+    matter, but it sees something"""
 
     @property
     def rows(self) -> int:
@@ -82,6 +83,8 @@ class Plan:
     """[B] of the windows"""
     costs: Costs
     """What it was made by"""
+    causal: bool
+    """Whether a row sees only what stands before it, and itself"""
 
     @property
     def sizes(self) -> list[int]:
@@ -89,14 +92,17 @@ class Plan:
         return [chunk.rows for chunk in self.chunks]
 
 
-def plan(lengths: Sequence[int], device: torch.device, costs: Costs = ANSWERING) -> Plan:
-    """The chunks of windows with these `lengths` [B] that cost least, index tensors on `device`."""
-    return _plan(tuple(lengths), device, costs)
+def plan(lengths: Sequence[int], device: torch.device, costs: Costs = ANSWERING, *, causal: bool = False) -> Plan:
+    """The chunks of windows with these `lengths` [B] that cost least, index tensors on `device`.
+
+    With `causal` a row sees only what stands before it in its window, and itself.
+    """
+    return _plan(tuple(lengths), device, costs, causal)
 
 
 @lru_cache(maxsize=16)  # every layer, the recomputation of checkpointing and R-Drop's second pass ask again
 @torch.inference_mode(False)  # training may meet a plan that an evaluation made, and must be able to keep its tensors
-def _plan(lengths: tuple[int, ...], device: torch.device, costs: Costs) -> Plan:
+def _plan(lengths: tuple[int, ...], device: torch.device, costs: Costs, causal: bool) -> Plan:
     size = np.asarray(lengths, np.int64)
     starts = np.concatenate(([0], size.cumsum()[:-1]))
     order = np.argsort(-size, kind="stable")
@@ -116,17 +122,23 @@ def _plan(lengths: tuple[int, ...], device: torch.device, costs: Costs) -> Plan:
         place[rows[real]] = base + np.flatnonzero(real)
         base += rows.size
         gathers.append(rows.ravel())
-        chunks.append(Chunk(len(blocks), longest, _seen(owner, alone=len(blocks) == len(members), device=device)))
+        seen = _seen(owner, alone=len(blocks) == len(members), causal=causal)
+        chunks.append(Chunk(len(blocks), longest, None if seen is None else torch.from_numpy(seen).to(device)))
     gather = torch.from_numpy(np.concatenate(gathers)).to(device)
-    straight = len(chunks) == 1 and chunks[0].seen is None  # a stable sort leaves equally long windows in order
-    return Plan(tuple(chunks), gather, torch.from_numpy(place).to(device), straight, lengths, costs)
+    straight = len(chunks) == 1 and len(gather) == len(place)  # a stable sort leaves equally long windows in order
+    return Plan(tuple(chunks), gather, torch.from_numpy(place).to(device), straight, lengths, costs, causal)
 
 
-def _seen(owner: NDArray[np.int64], *, alone: bool, device: torch.device) -> Tensor | None:
+def _seen(owner: NDArray[np.int64], *, alone: bool, causal: bool) -> NDArray[np.bool_] | None:
     """`Chunk.seen` of blocks [b, L] of window numbers, -1 on padding; `alone` where a block holds one window."""
+    full = alone and bool((owner >= 0).all())
+    if causal:
+        before = np.tri(owner.shape[1], dtype=np.bool_)
+        return before[None] if full else before & (owner[:, :, None] == owner[:, None, :])
     if alone:
-        return None if (owner >= 0).all() else torch.from_numpy(owner >= 0)[:, None].to(device)
-    return torch.from_numpy(owner[:, :, None] == owner[:, None, :]).to(device)
+        return None if full else (owner >= 0)[:, None]
+    found: NDArray[np.bool_] = owner[:, :, None] == owner[:, None, :]
+    return found
 
 
 def _blocks(descending: NDArray[np.int64], costs: Costs) -> tuple[list[list[int]], int]:

@@ -4,6 +4,7 @@ For every count of rows that it meets, oneDNN builds a kernel and keeps it, half
 any size would never stop to grow, and each new kernel takes time.
 """
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -22,3 +23,9 @@ def picked(x: Tensor, places: Tensor) -> Tensor:
 def padded(x: Tensor, rows: int) -> Tensor:
     """[N, D] with rows of zeros behind it, [rows, D]."""
     return x if len(x) == rows else F.pad(x, (0, 0, 0, rows - len(x)))
+
+
+def at(places: Tensor, x: Tensor) -> Tensor:
+    """[N, D] to [M, D] at `places` [M], in training: where oneDNN multiplies, M is rounded up."""
+    by_onednn = x.dtype == torch.bfloat16 and x.device.type == "cpu"
+    return picked(x, places) if by_onednn else x.index_select(0, places)

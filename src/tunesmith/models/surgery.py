@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from tunesmith.core.method import Mergeable, Method
 from tunesmith.core.model import Model
+from tunesmith.models.decoder import Decoder
 from tunesmith.models.encoder import Encoder
 from tunesmith.models.hosted import HostedBackbone
 from tunesmith.models.vocabulary import CompactEmbedding
@@ -74,6 +75,8 @@ def _table(model: Model) -> tuple[str, nn.Embedding]:
     match model.backbone:
         case Encoder() as own:
             words: nn.Module = own.embeddings.words
+        case Decoder() as causal:
+            words = causal.words
         case HostedBackbone() as hosted:
             words = hosted.encoder.get_input_embeddings()
         case other:

@@ -38,6 +38,8 @@ class Borders:
     """[B]"""
     offsets: Tensor
     """[B + 1] int32 on the device, from 0 to N"""
+    causal: bool
+    """Whether a row sees only what stands before it, and itself"""
 
     @property
     def longest(self) -> int:
@@ -45,16 +47,16 @@ class Borders:
         return max(self.lengths)
 
 
-def borders(lengths: Sequence[int], device: torch.device) -> Borders:
-    """The borders of windows with these `lengths` [B]."""
-    return _borders(tuple(lengths), device)
+def borders(lengths: Sequence[int], device: torch.device, *, causal: bool = False) -> Borders:
+    """The borders of windows with these `lengths` [B]; with `causal` a row sees what stands before it, and itself."""
+    return _borders(tuple(lengths), device, causal)
 
 
 @lru_cache(maxsize=16)  # asked again as often as a plan of chunks is, see ragged.py
 @torch.inference_mode(False)
-def _borders(lengths: tuple[int, ...], device: torch.device) -> Borders:
+def _borders(lengths: tuple[int, ...], device: torch.device, causal: bool) -> Borders:
     offsets = torch.from_numpy(np.cumsum((0, *lengths), dtype=np.int32))
-    return Borders(lengths, offsets.to(device, non_blocking=device.type == "cuda"))
+    return Borders(lengths, offsets.to(device, non_blocking=device.type == "cuda"), causal)
 
 
 def kernel_for(dtype: torch.dtype, size: int) -> Kernel:
@@ -92,9 +94,9 @@ def attend_ragged(qkv: Tensor, borders: Borders, *, heads: int, dropout: float) 
 def _flash(query: Tensor, key: Tensor, value: Tensor, borders: Borders, dropout: float, scale: float) -> Tensor:
     """Each [N, H, d]."""
     offsets, longest = borders.offsets, borders.longest
-    causal, debug = False, False
+    debug = False
     mixed: Tensor = torch.ops.aten._flash_attention_forward(
-        query, key, value, offsets, offsets, longest, longest, dropout, causal, debug, scale=scale
+        query, key, value, offsets, offsets, longest, longest, dropout, borders.causal, debug, scale=scale
     )[0]
     return mixed
 
@@ -112,7 +114,7 @@ def _efficient(query: Tensor, key: Tensor, value: Tensor, borders: Borders, scal
         longest,
         longest,
         0.0,  # no dropout
-        0,  # no mask beyond the borders
+        int(borders.causal),  # 0: no mask beyond the borders; 1: what follows a row is hidden from it
         torch.is_grad_enabled(),  # whether to keep what the backward needs
         scale=scale,
     )[0]

@@ -62,7 +62,7 @@ def prepared(config: RunConfig, *, rejects: Path | None = None, check: bool = Tr
         task.bound(examples)  # a label that training lacks is refused now, not after an hour of training
     backbone = load_backbone(checkpoint, dropout=config.train.dropout)
     longest = min(backbone.max_length - config.method.rows, LONGEST_WINDOW)
-    tokenizer = Tokenizer(checkpoint.tokenizer_file, max_length=longest)
+    tokenizer = Tokenizer(checkpoint.tokenizer_file, max_length=longest, causal=backbone.causal)
     certificates = certificates_of(task, data.splits(), tokenizer)
     if certificates and check:
         certificates["train"].require(config.data.alignment_loss)

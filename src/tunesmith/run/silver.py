@@ -143,6 +143,6 @@ def _windows(ready: Prepared, texts: Sequence[str]) -> list[Encoding]:
     """Each text alone, its beginning where it is too long."""
     tokenizer, room = ready.tokenizer, text_room(ready.tokenizer, None)
     return [
-        window(index, tokenizer.framed(ids[:room]), targets=None, weight=1.0)
+        window(index, tokenizer.framed(ids[:room]), tokenizer, targets=None, weight=1.0)
         for index, ids in enumerate(tokenizer.texts(texts))
     ]

@@ -1,4 +1,7 @@
-"""What tasks share whose label belongs to a whole text: one place at a window's first token, one answer per example."""
+"""What tasks share whose label belongs to a whole text: one place in a window, one answer per example.
+
+The place is the window's first token, or its last where the model is causal: a first token has seen nothing there.
+"""
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
@@ -17,7 +20,7 @@ Targets = NDArray[np.int64] | NDArray[np.float32] | None
 
 FIRST = np.zeros(1, np.int32)
 FIRST.setflags(write=False)
-"""The one place of a window (its first token) and the one unit of an example; shared, hence read-only."""
+"""The place at a window's first token, and the one unit of an example; shared, hence read-only."""
 
 CHUNK = 8192
 """Texts that are tokenised in one call: enough to be fast, few enough to hold twice."""
@@ -45,9 +48,16 @@ def window_borders(tokens: int, *, room: int, stride: int) -> list[tuple[int, in
 
 
 def window(
-    example: int, ids: Sequence[int], *, targets: Targets, weight: float, segments: int = 0, truncated: int = 0
+    example: int,
+    ids: Sequence[int],
+    tokenizer: Tokenizer,
+    *,
+    targets: Targets,
+    weight: float,
+    segments: int = 0,
+    truncated: int = 0,
 ) -> Encoding:
-    """One window with its label at the first token. The last `segments` tokens belong to the second text."""
+    """One window with its label. The last `segments` tokens belong to the second text."""
     segment_ids = None
     if segments:
         segment_ids = np.zeros(len(ids), np.int8)
@@ -56,7 +66,7 @@ def window(
         example=example,
         input_ids=np.array(ids, np.int32),
         segment_ids=segment_ids,
-        places=FIRST,
+        places=np.array([len(ids) - 1], np.int32) if tokenizer.causal else FIRST,
         units=FIRST,
         targets=targets,
         weight=weight,

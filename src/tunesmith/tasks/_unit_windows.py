@@ -1,4 +1,4 @@
-"""Texts to windows of sub-words in which the first sub-word of every unit has a place.
+"""Texts to windows of sub-words in which the first sub-word of every unit has a place, or the last for causal models.
 
 Many texts at once: all their units go through the tokenizer's word memory together, and the rest is array slicing.
 """
@@ -29,6 +29,8 @@ class Frame:
     """Sub-words of a window."""
     overlap: int
     """Sub-words that neighbouring windows share."""
+    causal: bool = False
+    """Whether a unit is read at its last sub-word, which alone has seen all of it"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +103,8 @@ class _Text:
     def _window(self, seen: tuple[int, int], own: tuple[int, int], frame: Frame) -> Window:
         begin, end = self.begins[seen[0]], self.begins[seen[1]]
         ids = np.concatenate([frame.prefix, self.flat[begin:end], frame.suffix])
-        places = (self.begins[own[0] : own[1]] + (len(frame.prefix) - begin)).astype(np.int32)
+        read = self.begins[own[0] + 1 : own[1] + 1] - 1 if frame.causal else self.begins[own[0] : own[1]]
+        places = (read + (len(frame.prefix) - begin)).astype(np.int32)
         return Window(self.example, ids, places, own[0], 0)
 
 

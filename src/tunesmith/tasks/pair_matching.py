@@ -108,6 +108,7 @@ class PairMatching(Task):
                     window(
                         number,
                         shown.ids,
+                        tokenizer,
                         targets=self._targets(example, index),
                         weight=example.weight / len(windows),
                         segments=shown.second if tokenizer.framing.segments else 0,

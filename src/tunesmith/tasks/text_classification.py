@@ -114,7 +114,9 @@ class TextClassification(Task):
                 borders = window_borders(len(ids), room=room, stride=self.stride)
                 for first, last in borders:
                     row = tokenizer.framed(ids[first:last])
-                    encodings.append(window(number, row, targets=targets, weight=example.weight / len(borders)))
+                    encodings.append(
+                        window(number, row, tokenizer, targets=targets, weight=example.weight / len(borders))
+                    )
         return encodings
 
     def head(self, backbone: Backbone) -> nn.Module:

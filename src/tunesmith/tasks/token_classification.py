@@ -221,7 +221,8 @@ class TokenClassification(Task):
             )
         prefix, suffix = tokenizer.framing.prefix, tokenizer.framing.suffix
         overlap = min(self.stride, room // 2)
-        return Frame(np.array(prefix, dtype=np.int32), np.array(suffix, dtype=np.int32), room, overlap)
+        ends = np.array(prefix, dtype=np.int32), np.array(suffix, dtype=np.int32)
+        return Frame(*ends, room, overlap, tokenizer.causal)
 
     def _targets(self, example: Example, units: Sequence[Unit]) -> NDArray[np.int64] | None:
         """[units] classes, or None for an unlabelled example."""
