@@ -19,7 +19,8 @@ from tunesmith.methods.prefix import ProjectedCore
 from tunesmith.methods.soft_prompt import ProjectedRows
 from tunesmith.models.additions import PrefixedCore, PromptRows, ShiftedPositions
 from tunesmith.models.attention import AttentionCore
-from tunesmith.models.encoder import Encoder, Layer
+from tunesmith.models.decoder import Decoder
+from tunesmith.models.encoder import Encoder
 from tunesmith.models.prompt_slot import PromptSlot
 from tunesmith.models.surgery import named_places
 
@@ -28,19 +29,19 @@ EMBEDDINGS = "prompt_embeddings"
 
 def written(model: Model) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
     """The tensor and what peft's settings say of it; None where the model has neither prefix nor prompt."""
-    encoder = model.backbone
-    if not isinstance(encoder, Encoder):
+    backbone = model.backbone
+    if not isinstance(backbone, Encoder | Decoder):
         return None
-    cores = [layer.attention.core for layer in encoder.layers if isinstance(layer, Layer)]
-    prefixes = [_prefix(core) for core in cores if isinstance(core, PrefixedCore | ProjectedCore)]
-    shape = encoder.shape
-    common = {"num_transformer_submodules": 1, "num_layers": shape.layers, "num_attention_heads": shape.heads}
-    if prefixes:
-        own = torch.cat([part for pair in prefixes for part in pair], 1)
-        settings = {"peft_type": "PREFIX_TUNING", "token_dim": shape.width, "prefix_projection": False}
-    elif isinstance(encoder.prompt, PromptRows | ProjectedRows):
-        own = encoder.prompt()
-        settings = {"peft_type": "PROMPT_TUNING", "token_dim": shape.embedding_width, "prompt_tuning_init": "RANDOM"}
+    cores = [module for _, module in named_places(model) if isinstance(module, PrefixedCore | ProjectedCore)]
+    heads = backbone.shape.heads if isinstance(backbone, Encoder) else backbone.shape.shared_heads
+    common = {"num_transformer_submodules": 1, "num_layers": backbone.shape.layers, "num_attention_heads": heads}
+    if cores:
+        own = torch.cat([part for core in cores for part in _prefix(core)], 1)
+        width = own.shape[1] // (2 * len(cores))
+        settings = {"peft_type": "PREFIX_TUNING", "token_dim": width, "prefix_projection": False}
+    elif isinstance(backbone.prompt, PromptRows | ProjectedRows):
+        own = backbone.prompt()
+        settings = {"peft_type": "PROMPT_TUNING", "token_dim": own.shape[1], "prompt_tuning_init": "RANDOM"}
     else:
         return None
     return {EMBEDDINGS: own}, settings | common | {"num_virtual_tokens": len(own)}
@@ -54,13 +55,16 @@ def read(model: Model, found: PeftFolder) -> dict[str, Callable[[], None]]:
     """
     if EMBEDDINGS not in found.tensors:
         raise found.unfit(EMBEDDINGS, "missing")
-    if not isinstance(model.backbone, Encoder):
-        raise found.unusable("a backbone that transformers runs has no place for prompts", "peft_type")
-    own, shape = found.tensors[EMBEDDINGS], model.backbone.shape
-    count = found.whole_number("num_virtual_tokens")
+    own, count = found.tensors[EMBEDDINGS], found.whole_number("num_virtual_tokens")
     prefixed = found.config.get("peft_type") == "PREFIX_TUNING"
-    width = 2 * shape.layers * shape.width if prefixed else shape.embedding_width
-    found.check_shape(EMBEDDINGS, own, (count, width))
+    match model.backbone:
+        case Encoder(shape=shape):
+            layers, width, row = shape.layers, shape.width, shape.embedding_width
+        case Decoder(shape=causal):
+            layers, width, row = causal.layers, causal.shared_heads * causal.head_size, causal.width
+        case _:
+            raise found.unusable("a backbone that transformers runs has no place for prompts", "peft_type")
+    found.check_shape(EMBEDDINGS, own, (count, 2 * layers * width if prefixed else row))
 
     def install() -> None:
         for name, module in list(named_places(model)):
@@ -74,7 +78,7 @@ def read(model: Model, found: PeftFolder) -> dict[str, Callable[[], None]]:
                 case _:
                     continue
 
-    parts = list(own.chunk(2 * shape.layers, 1)) if prefixed else []
+    parts = list(own.chunk(2 * layers, 1)) if prefixed else []
     return {EMBEDDINGS: install}
 
 

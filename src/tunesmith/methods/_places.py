@@ -37,7 +37,7 @@ def attention_outputs(places: Mapping[str, nn.Module]) -> dict[str, nn.Linear]:
 
 
 def feed_forward_outputs(places: Mapping[str, nn.Module]) -> dict[str, nn.Linear]:
-    """The linear layers that end a feed-forward part: those outside attention that make what they are given narrower."""
+    """The linear layers that end a feed-forward part: those outside attention that narrow what they are given."""
     outside = {name: layer for name, layer in linear_layers(places).items() if not _ATTENTION.search(name)}
     return {name: layer for name, layer in outside.items() if layer.in_features > layer.out_features}
 
