@@ -77,7 +77,7 @@ class Visit:
         assert {url.partition("#")[0] for url in self.requests} == {own}, "a page asks no host for anything"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # while it is open, an event loop runs: no longer than the pages of one file
 def browser() -> Iterator[Browser]:
     if not CHROMIUM.exists():
         message = f"no browser at {CHROMIUM}: {APT}"

@@ -173,7 +173,7 @@ def _made(base: nn.Module, tensors: Mapping[str, Tensor], place: str) -> Additio
 def _unfit(key: str, what: str) -> ModelFileError:
     return ModelFileError(
         f"the tensor {what}",
-        code="TS-MODEL-030",
+        code="TS-MODEL-027",
         place=Place(key=key),
         fix="weights, additions and configuration must come from the same model: write the bundle again.",
     )
