@@ -70,23 +70,25 @@ def one(options):
 
 
 def table(rows):
-    """A line for each method and data set: its own rate, the grid's scores, and how far below the best its own lies."""
-    lines = [
-        "| data | method | own rate | " + " | ".join(f"x {factor:.2g}" for factor in FACTORS) + " | below the best |",
-        "|---|---|---|" + "---|" * (len(FACTORS) + 1),
-    ]
-    newest = {(row["data"], row["method"], row["factor"]): row for row in rows}
-    passed = []
+    """A line for each method and data set: scores at all rates tried, and how far below the best the own one lies."""
+    from tunesmith.core.rooms import METHODS
+
+    lines = ["| data | method | own rate | score at it | all rates | below the best |", "|---|---|---|---|---|---|"]
+    newest = {(row["data"], row["method"], f"{row['rate']:.1e}"): row for row in rows}
+    below = []
     for data in DATA:
-        for method in dict.fromkeys(method for where, method, _ in newest if where == data):
-            grid = {factor: newest.get((data, method, round(factor, 4))) for factor in FACTORS}
-            if None in grid.values():
+        for method in METHODS.kinds:
+            own = f"{METHODS.make(method, key='method').learning_rate:.1e}"
+            tried = {
+                rate: row["score"] for (where, kind, rate), row in newest.items() if (where, kind) == (data, method)
+            }
+            if own not in tried:
                 continue
-            below = max(row["score"] for row in grid.values()) - grid[1.0]["score"]
-            passed.append(below <= NEAR)
-            scores = " | ".join(f"{row['score']:.3f}" for row in grid.values())
-            lines.append(f"| {data} | {method} | {grid[1.0]['rate']:.1e} | {scores} | {below:.3f} |")
-    lines.append(f"\n{sum(passed)} of {len(passed)} at most {NEAR} below the best of their grid")
+            below.append(max(tried.values()) - tried[own])
+            grid = ", ".join(f"{rate}: {score:.3f}" for rate, score in sorted(tried.items(), key=lambda i: float(i[0])))
+            lines.append(f"| {data} | {method} | {own} | {tried[own]:.3f} | {grid} | {below[-1]:.3f} |")
+    near = sum(gap <= NEAR for gap in below)
+    lines.append(f"\n{near} of {len(below)} at most {NEAR} below the best rate tried")
     return "\n".join(lines)
 
 
