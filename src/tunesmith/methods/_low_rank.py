@@ -10,64 +10,48 @@ import copy
 import math
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tunesmith.core.method import Mergeable
+from tunesmith.methods._folded import Folded
 
 
-class LowRank(Mergeable):
-    """A linear layer whose `weight` is W + scale * B A. W and the bias are frozen."""
+class LowRank(Folded):
+    """A linear layer whose `weight` is W + scale * B A."""
 
     def __init__(self, base: nn.Linear, rank: int, *, scale: float) -> None:
         """A gets the start of a linear layer, U(-1/sqrt(in), 1/sqrt(in)); B is zero."""
-        super().__init__()
-        self.base = base
+        super().__init__(base)
         self.scale = scale
-        self.lora_A = nn.Parameter(base.weight.new_empty(rank, base.in_features))
-        self.lora_B = nn.Parameter(base.weight.new_zeros(base.out_features, rank))
+        self.lora_A, self.lora_B = _begun(base, rank)
         self.start_A: Tensor | None = None
         self.start_B: Tensor | None = None
-        nn.init.kaiming_uniform_(self.lora_A, a=math.sqrt(5))
 
     @property
     def weight(self) -> Tensor:
-        """[out, in]: the frozen weight with the update folded in, computed anew at each access."""
+        """[out, in]"""
         return torch.addmm(self.base.weight, self.lora_B, self.lora_A, alpha=self.scale)
 
-    @property
-    def bias(self) -> Tensor | None:
-        """[out], the frozen layer's own."""
-        return self.base.bias
 
-    def forward(self, x: Tensor) -> Tensor:
-        """[..., in] to [..., out]."""
-        return F.linear(x, self.weight, self.bias)
-
-    def merged(self) -> nn.Module:
-        """The plain layer with the update in its weight."""
-        with torch.no_grad():
-            plain = copy.deepcopy(self.base)
-            plain.weight.copy_(self.weight)
-        return plain
-
-
-class Decomposed(LowRank):
+class Decomposed(Folded):
     """A low-rank update that turns the rows of W, whose lengths `magnitude` [out] learns on its own."""
 
     def __init__(self, base: nn.Linear, rank: int, *, scale: float) -> None:
-        """`magnitude` is the lengths of the rows of W, so that W' = W at the start."""
-        super().__init__(base, rank, scale=scale)
+        """As `LowRank`; `magnitude` is the lengths of the rows of W, so that W' = W at the start."""
+        super().__init__(base)
+        self.scale = scale
+        self.lora_A, self.lora_B = _begun(base, rank)
         self.magnitude = nn.Parameter(_lengths(base.weight.detach()))
+        self.start_A: Tensor | None = None
+        self.start_B: Tensor | None = None
 
     @property
     def weight(self) -> Tensor:
-        """[out, in], computed anew at each access."""
+        """[out, in]"""
         turned = torch.addmm(self.base.weight, self.lora_B, self.lora_A, alpha=self.scale)
         return turned * (self.magnitude / _lengths(turned.detach()))[:, None]
 
 
-def start_principal(layer: LowRank) -> None:
+def start_principal(layer: LowRank | Decomposed) -> None:
     """Let A and B hold the largest singular directions of W, and W what is left: W' is what it was, up to rounding.
 
     W = U S V^T;   A = sqrt(S_r / scale) V_r^T,   B = U_r sqrt(S_r / scale),   W := W - scale * B A
@@ -87,6 +71,13 @@ def start_principal(layer: LowRank) -> None:
         layer.lora_B.copy_(left[:, :rank] * root)
         layer.base.weight.sub_(layer.scale * (layer.lora_B @ layer.lora_A))
     layer.start_A, layer.start_B = layer.lora_A.detach().clone(), layer.lora_B.detach().clone()
+
+
+def _begun(base: nn.Linear, rank: int) -> tuple[nn.Parameter, nn.Parameter]:
+    """A and B at their start."""
+    a = nn.Parameter(base.weight.new_empty(rank, base.in_features))
+    nn.init.kaiming_uniform_(a, a=math.sqrt(5))
+    return a, nn.Parameter(base.weight.new_zeros(base.out_features, rank))
 
 
 def _lengths(weight: Tensor) -> Tensor:

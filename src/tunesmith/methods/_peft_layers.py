@@ -23,7 +23,7 @@ from tunesmith.models.families import DECODERS
 from tunesmith.models.hub_names import hub_name
 from tunesmith.models.surgery import named_places
 
-Wrapped = LowRank | Singular | Scaled
+Wrapped = LowRank | Decomposed | Singular | Scaled
 _PARTS = (
     "lora_A.weight",
     "lora_B.weight",
@@ -116,7 +116,7 @@ def _parts(layer: Wrapped) -> Mapping[str, Tensor]:
 
 def _settings(first: Wrapped, layers: Mapping[str, Wrapped]) -> dict[str, Any]:
     match first:
-        case LowRank():
+        case LowRank() | Decomposed():
             rank = len(_parts(first)["lora_A.weight"])
             lora = {"peft_type": "LORA", "r": rank, "lora_alpha": first.scale * rank, "lora_dropout": 0.0}
             lora |= {"use_dora": isinstance(first, Decomposed), "bias": "none", "fan_in_fan_out": False}
@@ -130,7 +130,7 @@ def _settings(first: Wrapped, layers: Mapping[str, Wrapped]) -> dict[str, Any]:
             return {"peft_type": "IA3", "feedforward_modules": sorted(inner), "fan_in_fan_out": False}
 
 
-def _low_rank(base: nn.Linear, own: Mapping[str, Tensor], layer: str, found: PeftFolder) -> LowRank:
+def _low_rank(base: nn.Linear, own: Mapping[str, Tensor], layer: str, found: PeftFolder) -> LowRank | Decomposed:
     dora = bool(found.config.get("use_dora"))
     if own.keys() != {"lora_A", "lora_B"} | ({"lora_magnitude_vector"} if dora else set()):
         raise found.unfit(layer, "half an update: one of its parts is missing")

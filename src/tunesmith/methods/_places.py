@@ -3,11 +3,13 @@
 import difflib
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeVar
 
 from torch import nn
 
 from tunesmith.core.errors import ConfigError, Place
 
+P = TypeVar("P", bound=nn.Module)
 _ATTENTION_OUTPUT = re.compile(r"(?:attention|attn)\.(?:.*\.)?(?:output|output\.dense|dense|o|o_proj|out_proj|c_proj)$")
 """The last product of attention, in our backbones and in those of transformers"""
 _ATTENTION = re.compile(r"attention|attn")
@@ -40,6 +42,39 @@ def feed_forward_outputs(places: Mapping[str, nn.Module]) -> dict[str, nn.Linear
     """The linear layers that end a feed-forward part: those outside attention that narrow what they are given."""
     outside = {name: layer for name, layer in linear_layers(places).items() if not _ATTENTION.search(name)}
     return {name: layer for name, layer in outside.items() if layer.in_features > layer.out_features}
+
+
+def require_rank(layers: Mapping[str, nn.Linear], rank: int) -> None:
+    """Refuse a rank that is no low rank.
+
+    Raises:
+        ConfigError: at `method.rank`, naming the layer.
+    """
+    for name, layer in layers.items():
+        width = min(layer.in_features, layer.out_features)
+        if rank > width:
+            raise ConfigError(
+                f"rank {rank} is above the width {width} of {name}",
+                code="TS-METHOD-002",
+                place=Place(key="method.rank"),
+                fix=f"take at most {width}; 4 to 32 is usual.",
+            )
+
+
+def own_places(places: Mapping[str, nn.Module], kind: type[P], what: str) -> dict[str, P]:
+    """The modules of a kind that only backbones of our own have.
+
+    Raises:
+        ConfigError: there is none: transformers runs this backbone.
+    """
+    found = {name: module for name, module in places.items() if isinstance(module, kind)}
+    if not found:
+        raise unfit(
+            f"a backbone that transformers runs has no place for a {what}",
+            "method.kind",
+            'choose "adapter" or "lora", or a backbone of a family that Tunesmith runs itself.',
+        )
+    return found
 
 
 def unfit(what: str, key: str, fix: str) -> ConfigError:

@@ -20,28 +20,25 @@ Relations: `lora` gives every target the same rank.
 Reference: Zhang et al. 2023, Adaptive Budget Allocation for Parameter-Efficient Fine-Tuning, equations 3 to 12.
 """
 
-import copy
 from collections.abc import Iterable, Mapping
 
 import torch
-import torch.nn.functional as F
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from tunesmith.core.errors import ConfigError, Place
-from tunesmith.core.method import Guide, Mergeable, Method
-from tunesmith.methods._places import linear_layers, targeted, unfit
+from tunesmith.core.method import Guide, Method
+from tunesmith.methods._folded import Folded
+from tunesmith.methods._places import linear_layers, require_rank, targeted, unfit
 
 _OWN = (".lora_A", ".lora_B", ".lora_E")
 
 
-class Singular(Mergeable):
-    """A linear layer whose `weight` is W + scale * B diag(E) A. W and the bias are frozen."""
+class Singular(Folded):
+    """A linear layer whose `weight` is W + scale * B diag(E) A."""
 
     def __init__(self, base: nn.Linear, rank: int, *, scale: float) -> None:
         """A and B get N(0, 0.02), E is zero."""
-        super().__init__()
-        self.base = base
+        super().__init__(base)
         self.scale = scale
         self.lora_A = nn.Parameter(torch.randn(rank, base.in_features) * 0.02)
         self.lora_B = nn.Parameter(torch.randn(base.out_features, rank) * 0.02)
@@ -49,24 +46,8 @@ class Singular(Mergeable):
 
     @property
     def weight(self) -> Tensor:
-        """[out, in]: the frozen weight with the update folded in, computed anew at each access."""
+        """[out, in]"""
         return torch.addmm(self.base.weight, self.lora_B, self.lora_A * self.lora_E, alpha=self.scale)
-
-    @property
-    def bias(self) -> Tensor | None:
-        """[out], the frozen layer's own."""
-        return self.base.bias
-
-    def forward(self, x: Tensor) -> Tensor:
-        """[..., in] to [..., out]."""
-        return F.linear(x, self.weight, self.bias)
-
-    def merged(self) -> nn.Module:
-        """The plain layer with the update in its weight."""
-        with torch.no_grad():
-            plain = copy.deepcopy(self.base)
-            plain.weight.copy_(self.weight)
-        return plain
 
 
 class AdaLora(Method):
@@ -115,15 +96,7 @@ class AdaLora(Method):
         layers = targeted(places, self.targets, key="method.targets") if self.targets else inside
         if not layers:
             raise unfit("there is no linear layer in this backbone", "method.kind", 'choose "full".')
-        for name, layer in layers.items():
-            width = min(layer.in_features, layer.out_features)
-            if self.rank > width:
-                raise ConfigError(
-                    f"rank {self.rank} is above the width {width} of {name}",
-                    code="TS-METHOD-002",
-                    place=Place(key="method.rank"),
-                    fix=f"take at most {width}; 4 to 32 is usual.",
-                )
+        require_rank(layers, self.rank)
         return {name: Singular(layer, self.rank, scale=self.alpha / self.rank) for name, layer in layers.items()}
 
     def trained(self, names: Iterable[str]) -> frozenset[str]:

@@ -12,31 +12,28 @@ Reference: Liu et al. 2022, Few-Shot Parameter-Efficient Fine-Tuning is Better a
 section 3.3.
 """
 
-import copy
 from collections.abc import Iterable, Mapping
 
-import torch
-import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from tunesmith.core.method import Mergeable, Method
+from tunesmith.core.method import Method
+from tunesmith.methods._folded import Folded
 from tunesmith.methods._places import feed_forward_outputs, targeted, unfit
 
 
-class Scaled(Mergeable):
-    """A linear layer whose inputs or outputs are multiplied by learnt factors. Its weight and bias are frozen."""
+class Scaled(Folded):
+    """A linear layer whose inputs or outputs are multiplied by learnt factors."""
 
     def __init__(self, base: nn.Linear, *, inputs: bool) -> None:
         """`inputs`: the factors stand before the layer, else behind it."""
-        super().__init__()
-        self.base = base
+        super().__init__(base)
         self.inputs = inputs
         self.factors = nn.Parameter(base.weight.new_ones(base.in_features if inputs else base.out_features))
 
     @property
     def weight(self) -> Tensor:
-        """[out, in] with the factors folded in, computed anew at each access."""
+        """[out, in]"""
         return self.base.weight * (self.factors if self.inputs else self.factors[:, None])
 
     @property
@@ -45,19 +42,6 @@ class Scaled(Mergeable):
         if self.inputs or self.base.bias is None:
             return self.base.bias
         return self.base.bias * self.factors
-
-    def forward(self, x: Tensor) -> Tensor:
-        """[..., in] to [..., out]."""
-        return F.linear(x, self.weight, self.bias)
-
-    def merged(self) -> nn.Module:
-        """The plain layer with the factors in its weight."""
-        with torch.no_grad():
-            plain = copy.deepcopy(self.base)
-            plain.weight.copy_(self.weight)
-            if self.bias is not None:
-                plain.bias.copy_(self.bias)
-        return plain
 
 
 class IA3(Method):

@@ -23,10 +23,9 @@ from typing import Literal
 from pydantic import Field
 from torch import nn
 
-from tunesmith.core.errors import ConfigError, Place
 from tunesmith.core.method import Method
 from tunesmith.methods._low_rank import Decomposed, LowRank, start_principal
-from tunesmith.methods._places import targeted
+from tunesmith.methods._places import require_rank, targeted
 
 _OWN = (".lora_A", ".lora_B", ".magnitude")
 
@@ -66,22 +65,14 @@ class Lora(Method):
             ConfigError: at `method.targets`, or at `method.rank` for one that is no low rank.
         """
         layers = targeted(places, self.targets, key="method.targets")
-        for name, layer in layers.items():
-            width = min(layer.in_features, layer.out_features)
-            if self.rank > width:
-                raise ConfigError(
-                    f"rank {self.rank} is above the width {width} of {name}",
-                    code="TS-METHOD-002",
-                    place=Place(key="method.rank"),
-                    fix=f"take at most {width}; 4 to 32 is usual.",
-                )
+        require_rank(layers, self.rank)
         return {name: self._wrapped(layer) for name, layer in layers.items()}
 
     def trained(self, names: Iterable[str]) -> frozenset[str]:
         """A and B of every target, its row lengths with `decomposed`, and the head."""
         return frozenset(name for name in names if name.startswith("head.") or name.endswith(_OWN))
 
-    def _wrapped(self, layer: nn.Linear) -> LowRank:
+    def _wrapped(self, layer: nn.Linear) -> LowRank | Decomposed:
         updated = (Decomposed if self.decomposed else LowRank)(layer, self.rank, scale=self.scale)
         if self.start == "principal":
             start_principal(updated)

@@ -26,7 +26,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from tunesmith.core.method import Mergeable, Method
-from tunesmith.methods._places import unfit
+from tunesmith.methods._places import own_places
 from tunesmith.models.additions import PrefixedCore, ShiftedPositions, with_prefix
 from tunesmith.models.attention import AttentionCore, Layout
 from tunesmith.models.prompt_slot import PromptSlot
@@ -104,15 +104,9 @@ class Prefix(Method):
         Raises:
             ConfigError: the backbone is one that transformers runs, where attention has no such place.
         """
-        cores = {name: core for name, core in places.items() if isinstance(core, AttentionCore)}
-        if not cores:
-            raise unfit(
-                "a backbone that transformers runs has no place for a prefix",
-                "method.kind",
-                'choose "adapter" or "lora", or a backbone of a family that Tunesmith runs itself.',
-            )
+        cores = own_places(places, AttentionCore, "prefix")
         widths = {name: _width(places[name.rpartition(".")[0]]) for name in cores}
-        slots = {name: slot for name, slot in places.items() if isinstance(slot, PromptSlot)}
+        slots = own_places(places, PromptSlot, "prefix")
         shifted = {name: ShiftedPositions(slot, self.length) for name, slot in slots.items()}
         if not self.projected:
             return shifted | {name: self._plain(core, widths[name]) for name, core in cores.items()}

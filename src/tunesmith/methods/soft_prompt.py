@@ -24,7 +24,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from tunesmith.core.method import Mergeable, Method
-from tunesmith.methods._places import unfit
+from tunesmith.methods._places import own_places
 from tunesmith.models.additions import PromptRows
 from tunesmith.models.prompt_slot import PromptSlot
 
@@ -85,13 +85,7 @@ class SoftPrompt(Method):
         Raises:
             ConfigError: the backbone is one that transformers runs, which has no such place.
         """
-        slots = {name: slot for name, slot in places.items() if isinstance(slot, PromptSlot)}
-        if not slots:
-            raise unfit(
-                "a backbone that transformers runs has no place for a prompt",
-                "method.kind",
-                'choose "adapter" or "lora", or a backbone of a family that Tunesmith runs itself.',
-            )
+        slots = own_places(places, PromptSlot, "prompt")
         words = next(module for module in places.values() if isinstance(module, nn.Embedding))
         drawn = words.weight.detach()[torch.randint(words.num_embeddings, (self.length,))].clone()
         if self.network == "none":

@@ -1,23 +1,11 @@
-// The charts and the error list of a report. Texts, theme and sorting are page.js's; Plot and d3 stand beside it.
-const { t, language } = Tunesmith;
+// The charts and the error list of a report. Texts, theme and sorting are page.js's, what all charts share charts.js's.
+const { t } = Tunesmith;
+const { token, draw } = Charts;
 const charts = JSON.parse(document.getElementById("charts").textContent);
 const entities = document.getElementById("entities") && JSON.parse(document.getElementById("entities").textContent);
 
-const token = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 const place = (id) => document.getElementById(id);
-const three = d3.format(".3f");
 const nameOf = (entry) => (entry.name === "model" ? t("chart.model") : t(`baseline.${entry.name}`));
-
-// A chart is drawn for the width it has, and again when width, theme or language change.
-function draw(id, make, caption) {
-  const figure = place(id);
-  if (!figure) return;
-  const width = Math.max(240, Math.floor(figure.clientWidth || 640));
-  const plot = make(width);
-  const title = caption && document.createElement("figcaption");
-  if (title) title.textContent = t(caption);
-  figure.replaceChildren(...[title, plot].filter(Boolean));
-}
 
 function empty() {
   const note = document.createElement("p");
@@ -29,26 +17,10 @@ function empty() {
 const wrapped = (text, width) => (text.length > width ? `${text.slice(0, width - 1)}…` : text);
 
 function standing(width) {
-  const narrow = width < 460;
   const rows = charts.standing.map((entry) => ({ ...entry, label: nameOf(entry), own: entry.name === "model" }));
   const values = rows.flatMap((row) => [row.low, row.high]);
   const bounded = Math.min(...values) >= 0 && Math.max(...values) <= 1;
-  return Plot.plot({
-    width,
-    height: 34 + rows.length * (narrow ? 44 : 30),
-    marginLeft: narrow ? 8 : 225,
-    marginRight: 52,
-    marginTop: narrow ? 12 : 4,
-    marginBottom: 24,
-    x: { domain: bounded ? [0, 1] : undefined, nice: !bounded, label: null, ticks: 5, grid: true },
-    y: { label: null, domain: rows.map((row) => row.label), axis: narrow ? null : "left", tickSize: 0 },
-    marks: [
-      Plot.ruleY(rows, { y: "label", x1: "low", x2: "high", stroke: (row) => token(row.own ? "accent" : "line-strong"), strokeWidth: 5, strokeLinecap: "round", strokeOpacity: 0.45 }),
-      Plot.dot(rows, { y: "label", x: "value", r: 5, fill: (row) => token(row.own ? "accent" : "muted") }),
-      Plot.text(rows, { y: "label", x: "high", text: (row) => three(row.value), dx: 10, textAnchor: "start", fontWeight: (row) => (row.own ? 700 : 400), fill: token("ink") }),
-      narrow ? Plot.text(rows, { y: "label", frameAnchor: "left", text: "label", dy: -15, fill: token("muted") }) : null,
-    ],
-  });
+  return Charts.standing(width, rows, { domain: bounded ? [0, 1] : undefined, nice: !bounded });
 }
 
 const line = (width, rows, y, options = {}) =>
@@ -179,12 +151,8 @@ place("error-select")?.addEventListener("change", (event) => choose(event.target
 place("error-search")?.addEventListener("input", (event) => { Object.assign(filter, { text: event.target.value.toLowerCase(), most: STEP }); list(); });
 place("error-more")?.addEventListener("click", () => { filter.most += STEP; list(); });
 
-let waiting = 0;
-const later = () => { cancelAnimationFrame(waiting); waiting = requestAnimationFrame(drawAll); };
-let seen = document.documentElement.clientWidth;
-new ResizeObserver(() => { if (document.documentElement.clientWidth !== seen) { seen = document.documentElement.clientWidth; later(); } }).observe(document.documentElement);
-document.addEventListener("tunesmith:change", () => { drawAll(); list(); });
+document.addEventListener("tunesmith:change", list);
 addEventListener("beforeprint", () => { for (const row of rows) row.node.hidden = false; });
 addEventListener("afterprint", list);
-drawAll();
+Charts.always(drawAll);
 list();
