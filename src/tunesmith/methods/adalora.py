@@ -83,8 +83,8 @@ class AdaLora(Method):
 
     @property
     def learning_rate(self) -> float:
-        """2e-3 at width 384, as `lora`."""
-        return 2e-3
+        """6e-3 at width 384, as `lora`."""
+        return 6e-3
 
     def wrappers(self, places: Mapping[str, nn.Module]) -> Mapping[str, nn.Module]:
         """A layer with an update around each target.

@@ -36,8 +36,8 @@ class Adapter(Method):
 
     @property
     def learning_rate(self) -> float:
-        """1e-3 at width 384."""
-        return 1e-3
+        """3e-3 at width 384."""
+        return 3e-3
 
     def wrappers(self, places: Mapping[str, nn.Module]) -> Mapping[str, nn.Module]:
         """A `Bottleneck` around each place.
