@@ -34,8 +34,8 @@ class LayerFreeze(Method):
 
     @property
     def learning_rate(self) -> float:
-        """3e-4 at width 384."""
-        return 3e-4
+        """9e-4 at width 384."""
+        return 9e-4
 
     def trained(self, names: Iterable[str]) -> frozenset[str]:
         """Parameters of the top layers, and the head.

@@ -71,8 +71,8 @@ class SoftPrompt(Method):
 
     @property
     def learning_rate(self) -> float:
-        """3e-2 at width 384."""
-        return 3e-2
+        """1.5e-2 at width 384."""
+        return 1.5e-2
 
     @property
     def rows(self) -> int:
