@@ -17,7 +17,7 @@ def test_vectors_are_the_peers_mean_over_tokens(tiny_bert_folder: Path, tiny_tok
     backbone = load_backbone(locate(str(tiny_bert_folder)), dropout=0.5).train()
     texts = ["my card is lost", "help", "please help me with the card that I lost", ""]
     rows = [[2, *ids, 3] for ids in tiny_tokenizer.texts(texts)]
-    windows = [window(index, row, targets=None, weight=1.0) for index, row in enumerate(rows)]
+    windows = [window(index, row, tiny_tokenizer, targets=None, weight=1.0) for index, row in enumerate(rows)]
     vectors = sentence_vectors(backbone, windows)
     assert backbone.training
     peer = AutoModel.from_pretrained(tiny_bert_folder).eval()
