@@ -134,6 +134,7 @@ def _print(found: "Comparison | None", failures: Mapping[str, str], target: Path
 
 def _line(row: "MethodRow") -> Sequence[object]:
     from tunesmith.cli import run_words as words
+    from tunesmith.core.byte_size import in_words
     from tunesmith.judge.truth import p_in_words
 
     test = row.against_best
@@ -148,7 +149,7 @@ def _line(row: "MethodRow") -> Sequence[object]:
         words.right(words.count(row.trained)),
         words.right(words.duration(row.seconds)),
         words.right(memory),
-        words.right(f"{row.bundle_bytes / 1e6:,.0f} MB"),
+        words.right(in_words(row.bundle_bytes)),
     )
 
 

@@ -12,9 +12,10 @@ References: Koehn 2004, Statistical significance tests for machine translation e
 for the statistical significance of result differences; McNemar 1947.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain, zip_longest
+from itertools import chain, tee, zip_longest
+from typing import Any
 
 import numpy as np
 
@@ -65,6 +66,78 @@ def paired_test(
         DataError: the rows are not the same.
         UsageError: the kind of task has no such metric.
     """
+    found = drawn(first, second, kind=kind, metric=metric, seed=seed, replicates=replicates)
+    difference = interval(found.first - found.second, found.differences)
+    if metric == "accuracy" and not found.groups:
+        return _result(metric, found, difference, test="McNemar", p_value=_mcnemar(found.wins, found.losses))
+    return _randomised(metric, found, difference)
+
+
+def paired_over_seeds(
+    pairs: Sequence[tuple[Iterable[Prediction], Iterable[Prediction]]], *, kind: str, metric: str
+) -> PairedTest:
+    """Compare the means of two models over seeds, each pair the answers of both with one seed.
+
+    What is drawn or exchanged is a row with its answers under all seeds: more seeds are no more rows.
+
+    Raises:
+        DataError: the rows of a pair are not the same.
+        UsageError: the kind of task has no such metric.
+    """
+    mean = mean_drawn([drawn(one, other, kind=kind, metric=metric) for one, other in pairs])
+    return _randomised(metric, mean, interval(mean.first - mean.second, mean.differences))
+
+
+def mean_over_seeds(runs: Sequence[Iterable[Prediction]], *, kind: str, metric: str) -> Metric:
+    """The mean of a metric over seeds, with the interval in which other rows would move it."""
+    mean = mean_drawn([drawn(*tee(run), kind=kind, metric=metric) for run in runs])
+    return interval(mean.first, mean.firsts)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drawn:
+    """Two models on the same rows: their metric, and what it becomes under R replicates and R random exchanges."""
+
+    first: float
+    second: float
+    firsts: Floats
+    """[R] of the first under every replicate"""
+    differences: Floats
+    """[R] first minus second under every replicate"""
+    exchanged: Floats
+    """[R] the same after the answers of random rows were exchanged"""
+    wins: int = 0
+    """Rows that only the first answers rightly"""
+    losses: int = 0
+    groups: bool = False
+    """Whether rows belong to documents"""
+
+
+def mean_drawn(found: Sequence[Drawn]) -> Drawn:
+    """The mean over seeds. Draws hang on the row alone, so replicate r drew the same rows under each of them."""
+
+    def mean(values: Iterable[Any]) -> Any:  # noqa: ANN401  # numbers or arrays of them
+        return np.mean(list(values), axis=0)
+
+    return Drawn(
+        first=float(mean(one.first for one in found)),
+        second=float(mean(one.second for one in found)),
+        firsts=mean(one.firsts for one in found),
+        differences=mean(one.differences for one in found),
+        exchanged=mean(one.exchanged for one in found),
+    )
+
+
+def drawn(
+    first: Iterable[Prediction],
+    second: Iterable[Prediction],
+    *,
+    kind: str,
+    metric: str,
+    seed: int = 0,
+    replicates: int = 1000,
+) -> Drawn:
+    """All that a test of two models needs, from one pass over their rows; raises what `paired_test` raises."""
     pairs = _same_rows(first, second)
     start = next(pairs, None)
     if start is None:
@@ -72,8 +145,8 @@ def paired_test(
     shape = form_of(start[0], kind)
     rows = chain((start,), pairs)
     if shape == "scores":
-        return _compare_scores(rows, metric=metric, seed=seed, replicates=replicates)
-    return _compare_counts(rows, FORMS[shape], metric=metric, seed=seed, replicates=replicates)
+        return _drawn_scores(rows, metric=metric, seed=seed, replicates=replicates)
+    return _drawn_counts(rows, FORMS[shape], metric=metric, seed=seed, replicates=replicates)
 
 
 def _same_rows(first: Iterable[Prediction], second: Iterable[Prediction]) -> Iterator[Pair]:
@@ -88,7 +161,7 @@ def _same_rows(first: Iterable[Prediction], second: Iterable[Prediction]) -> Ite
         yield one, other
 
 
-def _compare_counts(rows: Iterator[Pair], form: Form, *, metric: str, seed: int, replicates: int) -> PairedTest:
+def _drawn_counts(rows: Iterator[Pair], form: Form, *, metric: str, seed: int, replicates: int) -> Drawn:
     mine, theirs = Ledger(replicates=replicates), Ledger(replicates=replicates)
     exchanged = Ledger(replicates=replicates, draw=coin_draws)
     wins, losses, groups = 0, 0, False
@@ -102,17 +175,18 @@ def _compare_counts(rows: Iterator[Pair], form: Form, *, metric: str, seed: int,
         losses += other.predicted == one.gold != one.predicted
         groups |= one.group is not None
     number = _metric_of(form, metric)
-    here, there = float(number(mine.exact())), float(number(theirs.exact()))
-    # A replicate that drew nothing stays in as "no difference": without it two rows would give an interval of no width.
-    draws = number(mine.drawn()) - number(theirs.drawn())
-    if metric == "accuracy" and not groups:
-        test, p_value = "McNemar", _mcnemar(wins, losses)
-    else:
-        test = "approximate randomisation"
-        swap = exchanged.drawn()
-        shuffled = number(_moved(mine.exact(), swap, 1.0)) - number(_moved(theirs.exact(), swap, -1.0))
-        p_value = _p_value(here - there, shuffled)
-    return _result(metric, (here, there), interval(here - there, draws), test=test, p_value=p_value)
+    swap, firsts = exchanged.drawn(), number(mine.drawn())
+    return Drawn(
+        first=float(number(mine.exact())),
+        second=float(number(theirs.exact())),
+        firsts=firsts,
+        # A replicate that drew nothing stays in as "no difference": without it two rows would give no width at all.
+        differences=firsts - number(theirs.drawn()),
+        exchanged=number(_moved(mine.exact(), swap, 1.0)) - number(_moved(theirs.exact(), swap, -1.0)),
+        wins=wins,
+        losses=losses,
+        groups=groups,
+    )
 
 
 _OTHER_STREAM = 0x5DEECE66D1234567
@@ -158,7 +232,7 @@ def _p_value(difference: float, shuffled: Floats) -> float:
     return float((1 + np.sum(np.abs(shuffled) >= abs(difference) - 1e-12)) / (1 + len(shuffled)))
 
 
-def _compare_scores(rows: Iterator[Pair], *, metric: str, seed: int, replicates: int) -> PairedTest:
+def _drawn_scores(rows: Iterator[Pair], *, metric: str, seed: int, replicates: int) -> Drawn:
     mine, theirs = ScoreRows(), ScoreRows()
     for one, other in rows:
         key = row_key(one, seed)
@@ -170,7 +244,8 @@ def _compare_scores(rows: Iterator[Pair], *, metric: str, seed: int, replicates:
         raise _unknown(metric, known)
     first, second = known[metric], score_metrics(gold, right)[metric]
     everyone = np.ones(len(gold))
-    draws = replicated(first, keys, replicates) - replicated(second, keys, replicates)
+    firsts = replicated(first, keys, replicates)
+    differences = firsts - replicated(second, keys, replicates)
     here, there = first(everyone), second(everyone)
     if metric == "spearman":
         from scipy.stats import rankdata  # not at the top: half a second, and training does not need it
@@ -183,16 +258,19 @@ def _compare_scores(rows: Iterator[Pair], *, metric: str, seed: int, replicates:
         return one - score_metrics(gold, np.where(coin > 0, left, right))[metric](everyone)
 
     shuffled = replicated(exchange, keys ^ np.uint64(_OTHER_STREAM), replicates, draw=coin_draws)
-    p_value = _p_value(here - there, shuffled)
-    test = "approximate randomisation"
-    return _result(metric, (here, there), interval(here - there, draws), test=test, p_value=p_value)
+    return Drawn(first=here, second=there, firsts=firsts, differences=differences, exchanged=shuffled)
 
 
-def _result(metric: str, values: tuple[float, float], difference: Metric, *, test: str, p_value: float) -> PairedTest:
+def _randomised(metric: str, found: Drawn, difference: Metric) -> PairedTest:
+    p_value = _p_value(found.first - found.second, found.exchanged)
+    return _result(metric, found, difference, test="approximate randomisation", p_value=p_value)
+
+
+def _result(metric: str, found: Drawn, difference: Metric, *, test: str, p_value: float) -> PairedTest:
     return PairedTest(
         metric=metric,
-        first=values[0],
-        second=values[1],
+        first=found.first,
+        second=found.second,
         difference=difference.value,
         low=difference.low,
         high=difference.high,

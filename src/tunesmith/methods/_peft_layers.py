@@ -19,7 +19,7 @@ from tunesmith.methods._low_rank import Decomposed, LowRank
 from tunesmith.methods._peft_folder import PeftFolder
 from tunesmith.methods.adalora import Singular
 from tunesmith.methods.ia3 import Scaled
-from tunesmith.models.families import DECODERS
+from tunesmith.models.families import decoder_family
 from tunesmith.models.hub_names import hub_name
 from tunesmith.models.surgery import named_places
 
@@ -46,7 +46,7 @@ _PLAIN: Mapping[str, tuple[object, ...]] = {
 
 def wrapped_layers(model: Model) -> dict[str, Wrapped]:
     """Layers with an update, by transformers' name; none where its files hold several of our layers as one (GPT-2)."""
-    family = DECODERS.get(str(model.backbone.config.get("model_type")))
+    family = decoder_family(model.backbone.config)
     if family and family.packed is not dict:
         return {}
     places = ((name, module) for name, module in named_places(model) if isinstance(module, Wrapped))

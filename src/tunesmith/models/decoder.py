@@ -28,6 +28,7 @@ from tunesmith.models.dropout import Dropout
 from tunesmith.models.inserted_rows import behind, insert
 from tunesmith.models.prompt_slot import PromptSlot
 from tunesmith.models.row_counts import at
+from tunesmith.models.unfilled import UnfilledLinear, unfilled_table
 
 Turn = tuple[Tensor, Tensor]
 """Cosine and sine of every row's angles, [N, 1, d] each"""
@@ -42,10 +43,10 @@ class DecoderAttention(nn.Module):
         self.probability = shape.attention_dropout
         queried, shared = shape.heads * shape.head_size, shape.shared_heads * shape.head_size
         inside, outside = shape.attention_biases
-        self.query = nn.Linear(shape.width, queried, bias=inside)
-        self.key = nn.Linear(shape.width, shared, bias=inside)
-        self.value = nn.Linear(shape.width, shared, bias=inside)
-        self.output = nn.Linear(queried, shape.width, bias=outside)
+        self.query = UnfilledLinear(shape.width, queried, bias=inside)
+        self.key = UnfilledLinear(shape.width, shared, bias=inside)
+        self.value = UnfilledLinear(shape.width, shared, bias=inside)
+        self.output = UnfilledLinear(queried, shape.width, bias=outside)
         self.core = AttentionCore()
 
     def forward(self, x: Tensor, turn: Turn | None, layout: Layout) -> Tensor:
@@ -68,9 +69,9 @@ class DecoderFeedForward(nn.Module):
     def __init__(self, shape: DecoderShape) -> None:
         super().__init__()
         self.activation = shape.activation
-        self.gate = nn.Linear(shape.width, shape.inner, bias=shape.inner_bias) if shape.gated else None
-        self.up = nn.Linear(shape.width, shape.inner, bias=shape.inner_bias)
-        self.down = nn.Linear(shape.inner, shape.width, bias=shape.inner_bias)
+        self.gate = UnfilledLinear(shape.width, shape.inner, bias=shape.inner_bias) if shape.gated else None
+        self.up = UnfilledLinear(shape.width, shape.inner, bias=shape.inner_bias)
+        self.down = UnfilledLinear(shape.inner, shape.width, bias=shape.inner_bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, D] to [N, D]."""
@@ -105,7 +106,8 @@ class Decoder(Backbone):
 
     causal = True
 
-    def __init__(self, shape: DecoderShape, config: Mapping[str, Any]) -> None:
+    def __init__(self, shape: DecoderShape, config: Mapping[str, Any], *, fresh: bool = True) -> None:
+        """`fresh=False` leaves the weights undefined, for a caller that fills every one of them."""
         super().__init__()
         self.shape = shape
         self.config = dict(config)
@@ -113,12 +115,13 @@ class Decoder(Backbone):
         self.max_length = shape.positions
         self.gradient_checkpointing = False
         self.prompt = PromptSlot()
-        self.words = nn.Embedding(shape.vocabulary, shape.width)
-        self.positions = None if shape.rotary else nn.Embedding(shape.positions, shape.width)
+        self.words = unfilled_table(shape.vocabulary, shape.width)
+        self.positions = None if shape.rotary else unfilled_table(shape.positions, shape.width)
         self.dropout = Dropout(shape.embedding_dropout)
         self.layers = nn.ModuleList(DecoderLayer(shape) for _ in range(shape.layers))
         self.norm = _norm(shape)
-        self.apply(self._begin)
+        if fresh:
+            self.apply(self._begin)
 
     def embed(self, batch: Batch) -> Tensor:
         """The input of the first layer, [N, D]; N counts the rows of a prompt."""

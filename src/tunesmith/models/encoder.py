@@ -29,13 +29,7 @@ from tunesmith.models.inserted_rows import behind, insert
 from tunesmith.models.prompt_slot import PromptSlot
 from tunesmith.models.row_counts import at
 from tunesmith.models.shape import Shape
-
-
-class _Linear(nn.Linear):
-    """A linear layer whose weights are still undefined, as those of `_table`: an encoder is filled as a whole."""
-
-    def reset_parameters(self) -> None:
-        """Nothing."""
+from tunesmith.models.unfilled import UnfilledLinear, unfilled_table
 
 
 class Embeddings(nn.Module):
@@ -45,12 +39,12 @@ class Embeddings(nn.Module):
         super().__init__()
         width = shape.embedding_width
         self.offset = shape.position_offset
-        self.words = _table(shape.vocabulary, width)
-        self.positions = _table(shape.positions, width)
-        self.segments = _table(shape.segments, width) if shape.segments else None
+        self.words = unfilled_table(shape.vocabulary, width)
+        self.positions = unfilled_table(shape.positions, width)
+        self.segments = unfilled_table(shape.segments, width) if shape.segments else None
         self.norm = nn.LayerNorm(width, eps=shape.norm_epsilon)
         self.dropout = Dropout(shape.dropout)
-        self.project = _Linear(width, shape.width) if width != shape.width else None
+        self.project = UnfilledLinear(width, shape.width) if width != shape.width else None
 
     def forward(self, batch: Batch, prompt: Tensor | None = None, begin: int = 0) -> Tensor:
         """[N, D]. Every window begins with the rows of `prompt` [P, E] where there is one, and N counts them; its
@@ -76,10 +70,10 @@ class Attention(nn.Module):
         super().__init__()
         self.heads = shape.heads
         self.probability = shape.attention_dropout
-        self.query = _Linear(shape.width, shape.width)
-        self.key = _Linear(shape.width, shape.width)
-        self.value = _Linear(shape.width, shape.width)
-        self.output = _Linear(shape.width, shape.width)
+        self.query = UnfilledLinear(shape.width, shape.width)
+        self.key = UnfilledLinear(shape.width, shape.width)
+        self.value = UnfilledLinear(shape.width, shape.width)
+        self.output = UnfilledLinear(shape.width, shape.width)
         self.core = AttentionCore()
 
     def forward(self, x: Tensor, layout: Layout) -> Tensor:
@@ -101,8 +95,8 @@ class FeedForward(nn.Module):
     def __init__(self, shape: Shape) -> None:
         super().__init__()
         self.activation = shape.activation
-        self.up = _Linear(shape.width, shape.inner)
-        self.down = _Linear(shape.inner, shape.width)
+        self.up = UnfilledLinear(shape.width, shape.inner)
+        self.down = UnfilledLinear(shape.inner, shape.width)
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, D] to [N, D] through [N, I]."""
@@ -182,8 +176,3 @@ class Encoder(Backbone):
             nn.init.normal_(module.weight, std=self.shape.initializer_range)
         if isinstance(module, nn.Linear):
             nn.init.zeros_(module.bias)
-
-
-def _table(rows: int, width: int) -> nn.Embedding:
-    """An embedding whose weights are still undefined: drawing them twice would cost a second for large tables."""
-    return nn.Embedding(rows, width, _weight=torch.empty(rows, width))

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from tunesmith.core.model import Backbone
 from tunesmith.models.dropout import Dropout
 from tunesmith.models.encoder import Encoder
-from tunesmith.models.families import DECODERS, FAMILIES
+from tunesmith.models.families import FAMILIES, decoder_family
 from tunesmith.models.shape import number
 
 
@@ -127,7 +127,7 @@ class ScoreHead(nn.Module):
 
 def token_head(backbone: Backbone, classes: int) -> nn.Module:
     """A fresh linear head for every token."""
-    decoder = DECODERS.get(str(backbone.config.get("model_type")))
+    decoder = decoder_family(backbone.config)
     if decoder and decoder.token_head == "score":
         dropout = _dropout(backbone, tokens=True)
         return _begun(ScoreHead(backbone.width, classes, dropout=dropout, bias=True), backbone)
@@ -150,10 +150,9 @@ def sequence_head(backbone: Backbone, classes: int, *, biases: Sequence[float] |
 
 
 def _family_head(backbone: Backbone, classes: int) -> nn.Module:
-    kind = str(backbone.config.get("model_type"))
-    if kind in DECODERS:
+    if decoder_family(backbone.config):
         return _begun(ScoreHead(backbone.width, classes, dropout=0.0, bias=False), backbone)
-    family = FAMILIES.get(kind)
+    family = FAMILIES.get(str(backbone.config.get("model_type")))
     width, dropout = backbone.width, _dropout(backbone, tokens=False)
     match family.head if family else None:
         case "pooler":

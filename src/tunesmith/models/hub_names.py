@@ -16,9 +16,8 @@ from tunesmith.core.errors import ModelFileError, Place
 from tunesmith.core.method import Mergeable
 from tunesmith.core.model import Model
 from tunesmith.models.additions import Addition
-from tunesmith.models.decoder import Decoder
 from tunesmith.models.decoder_shape import DecoderFamily
-from tunesmith.models.families import DECODERS, FAMILIES
+from tunesmith.models.families import DECODERS, FAMILIES, decoder_family
 from tunesmith.models.hosted import HostedBackbone
 from tunesmith.models.shape import Family
 
@@ -139,8 +138,8 @@ def hub_state(model: Model) -> dict[str, Tensor]:
             plain.clone() if plain.data_ptr() in seen else plain
         )  # safetensors refuses sharing
         seen.add(plain.data_ptr())
-    family = DECODERS.get(str(model.backbone.config.get("model_type")))
-    return family.packed(state) if family and isinstance(model.backbone, Decoder) else state
+    family = decoder_family(model.backbone.config)
+    return family.packed(state) if family else state
 
 
 def load_hub_state(model: Model, state: Mapping[str, Tensor]) -> None:
@@ -149,8 +148,7 @@ def load_hub_state(model: Model, state: Mapping[str, Tensor]) -> None:
     Raises:
         ModelFileError: a tensor is missing, unknown, or of another shape or type; the message names it.
     """
-    family = DECODERS.get(str(model.backbone.config.get("model_type")))
-    if family and isinstance(model.backbone, Decoder):
+    if family := decoder_family(model.backbone.config):
         state = family.unpacked(state)
     own = {hub_name(model, name): tensor for name, tensor in model.state_dict().items()}
     for name in sorted(own.keys() | state.keys()):
@@ -191,7 +189,8 @@ def _kept(model: Model) -> dict[str, Any]:
         return config
     kept = {key: value for key, value in config.items() if key in family.keys}
     if model.backbone.causal and kept.get("pad_token_id") is None:
-        kept["pad_token_id"] = kept.get("eos_token_id")  # transformers reads a window at the last token that is none
+        ends = kept.get("eos_token_id")  # transformers reads a window at the last token that is no padding
+        kept["pad_token_id"] = ends[0] if isinstance(ends, list) and ends else ends
     return kept
 
 

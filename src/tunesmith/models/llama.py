@@ -1,6 +1,6 @@
 """Llama (Touvron et al. 2023), and Mistral and Qwen2 that share its forward pass: rotary positions, RMSNorm, a gate."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from tunesmith.models.decoder_shape import DecoderFamily, DecoderShape, Rotary, refusal
@@ -34,7 +34,7 @@ def llama_shape(config: Mapping[str, Any]) -> DecoderShape:
 
 
 def mistral_shape(config: Mapping[str, Any]) -> DecoderShape:
-    """The same without biases; windows longer than its sliding attention are refused by their length."""
+    """The same without biases; a window is at most as long as its sliding attention reaches, where both are one."""
     return _shape(config, biases=(False, False))
 
 
@@ -93,7 +93,12 @@ def _rotary(config: Mapping[str, Any]) -> Rotary:
             raise refusal("rope_type", kind, "one of default, linear, llama3")
 
 
-def _family(model_type: str, class_name: str, shape: Any, more: frozenset[str] = frozenset()) -> DecoderFamily:  # noqa: ANN401
+def _family(
+    model_type: str,
+    class_name: str,
+    shape: Callable[[Mapping[str, Any]], DecoderShape],
+    more: frozenset[str] = frozenset(),
+) -> DecoderFamily:
     return DecoderFamily(
         model_type=model_type,
         prefix="model",

@@ -13,7 +13,7 @@ from tunesmith.models.checkpoint import Checkpoint
 from tunesmith.models.decoder import Decoder
 from tunesmith.models.decoder_shape import DecoderFamily
 from tunesmith.models.encoder import Encoder
-from tunesmith.models.families import DECODERS, FAMILIES
+from tunesmith.models.families import FAMILIES, decoder_family
 from tunesmith.models.hosted import HostedBackbone
 from tunesmith.models.hub_names import from_hub, to_hub
 from tunesmith.models.shape import Family
@@ -54,7 +54,7 @@ def load_backbone(checkpoint: Checkpoint, *, dropout: float | None = None) -> Ba
         ModelFileError: a tensor is missing, unknown, of a wrong shape or not finite; the message names it.
     """
     family = FAMILIES.get(str(checkpoint.config["model_type"]))
-    if decoder := DECODERS.get(str(checkpoint.config["model_type"])):
+    if decoder := decoder_family(checkpoint.config):
         return _loaded_decoder(checkpoint, decoder, dropout)
     if family is None:
         hosted = HostedBackbone(checkpoint.config, dropout=dropout)
@@ -81,7 +81,7 @@ def build_backbone(config: Mapping[str, Any]) -> Backbone:
         ModelFileError: the configuration is incomplete, of an unknown kind, or hands transformers code to run.
     """
     family = FAMILIES.get(str(config.get("model_type")))
-    if decoder := DECODERS.get(str(config.get("model_type"))):
+    if decoder := decoder_family(config):
         return Decoder(decoder.shape(config), config)
     if family is None:
         return HostedBackbone(config)
@@ -91,7 +91,7 @@ def build_backbone(config: Mapping[str, Any]) -> Backbone:
 def _loaded_decoder(checkpoint: Checkpoint, family: DecoderFamily, dropout: float | None) -> Decoder:
     override = {} if dropout is None else dict.fromkeys(family.dropout_keys, dropout)
     config = dict(checkpoint.config) | override
-    decoder, place = Decoder(family.shape(config), config), str(checkpoint.folder)
+    decoder, place = Decoder(family.shape(config), config, fresh=False), str(checkpoint.folder)
     expected = decoder.state_dict()
     own: dict[str, Tensor] = {}
     for full, tensor in family.unpacked(read_tensors(checkpoint.weight_files)).items():

@@ -1,21 +1,18 @@
 """Methods side by side: what each reaches over its seeds, what it costs, which are shown to be worse, which to take.
 
-A score is the mean over seeds of the metric; its interval says how far it would move on other test rows, drawn with all
-answers of a row together; lowest and highest are those of single seeds. Each method is tested against the best one on
-the same rows and seeds (judge/paired.py): its answers are exchanged for those of the best, a row with all its seeds at
-once, since answers to one row are no independent evidence.
+A score is the mean over seeds of the metric; its interval says how far it would move on other test rows; lowest and
+highest are those of single seeds. Each method's mean is tested against that of the best one on the same rows and seeds,
+a row with its answers under all seeds at once: they are no independent evidence (judge/paired.py).
 """
 
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from itertools import chain
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from tunesmith.core.prediction import Prediction
 from tunesmith.judge.intervals import Metric
-from tunesmith.judge.paired import PairedTest, paired_test
-from tunesmith.judge.scoring import score
+from tunesmith.judge.paired import PairedTest, mean_over_seeds, paired_over_seeds
 from tunesmith.judge.stored import read_predictions
 from tunesmith.judge.truth import shown
 from tunesmith.run.cells import Cell
@@ -117,17 +114,16 @@ def _row(
     kind: str, runs: Mapping[int, StoredRun], *, best: Mapping[int, StoredRun] | None, task: str, main: str
 ) -> MethodRow:
     single = [_score(run, main) for run in runs.values()]
-    pooled = score(_answers(runs, list(runs)), kind=task, main=main).metrics[main]
-    shift = statistics.mean(single) - pooled.value
     test = None
-    if common := [seed for seed in runs if best and seed in best]:
-        test = paired_test(_answers(runs, common), _answers(best or {}, common), kind=task, metric=main)
+    if best and (common := [seed for seed in runs if seed in best]):
+        pairs = [(_answers(runs[seed]), _answers(best[seed])) for seed in common]
+        test = paired_over_seeds(pairs, kind=task, metric=main)
     costs = [run.result.cost for run in runs.values() if run.result]
     gpu = [float(cost["peak_gpu_mb"]) for cost in costs if cost.get("peak_gpu_mb")]
     return MethodRow(
         kind=kind,
         seeds=tuple(runs),
-        score=Metric(pooled.value + shift, pooled.low + shift, pooled.high + shift),
+        score=mean_over_seeds([_answers(run) for run in runs.values()], kind=task, metric=main),
         lowest=min(single),
         highest=max(single),
         against_best=test,
@@ -146,10 +142,8 @@ def _score(run: StoredRun, main: str) -> float:
     return run.result.splits[SPLIT].metrics[main].value
 
 
-def _answers(runs: Mapping[int, StoredRun], seeds: Sequence[int]) -> Iterator[Prediction]:
-    """The answers of these seeds, run after run; those to one row belong together however many runs gave them."""
-    stored = chain.from_iterable(read_predictions(runs[seed].folder.predictions(SPLIT)) for seed in seeds)
-    return (answer if answer.group is not None else replace(answer, group=answer.id) for answer in stored)
+def _answers(run: StoredRun) -> Iterable[Prediction]:
+    return read_predictions(run.folder.predictions(SPLIT))
 
 
 def _median(costs: Sequence[Mapping[str, Any]], key: str) -> float:
