@@ -41,7 +41,8 @@ DATA = {
 def one(options):
     """Train once and hand the row over."""
     from tunesmith.run.config import parsed
-    from tunesmith.run.lessons import dev_score, settings_of, training_data, tuned_model
+    from tunesmith.run.dev_score import dev_score
+    from tunesmith.run.lessons import settings_of, training_data, tuned_model
     from tunesmith.run.prepared import prepared
     from tunesmith.tune.events import Stopped
     from tunesmith.tune.fit import Objective, fit

@@ -1,7 +1,7 @@
 """Encode, run and decode: the one road to an answer, for a bundle and for a model that is still being trained."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 
@@ -10,14 +10,17 @@ from tunesmith.core.errors import DataError, Place
 from tunesmith.core.example import Example
 from tunesmith.core.model import Model
 from tunesmith.core.prediction import Prediction
-from tunesmith.core.task import Task
+from tunesmith.core.task import LabellingTask, Task, WritingTask
 from tunesmith.core.tokenizer import Tokenizer
 from tunesmith.models.inference import logits_of
 
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """Predictions [n] with what led to them: `windows` of all examples and the fp32 logits [m, C] of each window."""
+    """Predictions [n] with what led to them: `windows` of all examples and the fp32 logits [m, C] of each window.
+
+    Of answers that were written the windows hold what was asked, and there are no logits.
+    """
 
     predictions: list[Prediction]
     windows: list[Encoding]
@@ -40,7 +43,8 @@ def answered(
 ) -> Answered:
     """The answers of `model` to `examples`.
 
-    `progress` receives the number of windows finished by each forward pass; what it raises ends the work.
+    `progress` receives the number of windows, or of written answers, finished since its last call; what it raises ends
+    the work.
 
     Raises:
         DataError: an example is blank, or not what the task reads.
@@ -53,6 +57,11 @@ def answered(
                 place=Place(file=example.source.file, line=example.source.line),
                 fix="leave the row out.",
             )
+    if isinstance(task, WritingTask):
+        written = task.write(model, examples, tokenizer=tokenizer, progress=progress)
+        return Answered(written, task.encode([replace(example, gold=None) for example in examples], tokenizer), [])
+    if not isinstance(task, LabellingTask):
+        raise TypeError(f"{task.kind()} neither labels nor writes")
     windows = task.encode(examples, tokenizer)
     logits = [tensor for _, tensor in logits_of(model, windows, batch_tokens=batch_tokens, progress=progress)]
     return Answered(task.decode(examples, windows, logits, head=model.head), windows, logits)

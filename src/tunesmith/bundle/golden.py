@@ -6,7 +6,7 @@ recomputed, and the stored logits are decoded again, which catches labels that c
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,6 +21,8 @@ from tunesmith.core.errors import ModelFileError, Place
 from tunesmith.core.example import Example, Source
 from tunesmith.core.prediction import Prediction
 from tunesmith.core.strict_json import JsonFault, parse
+from tunesmith.core.task import LabellingTask, WritingTask
+from tunesmith.models.inference import WRITING_TOKENS, logits_of
 
 ROWS: Final = 32
 LONGEST: Final = 2000
@@ -104,8 +106,11 @@ def differences(bundle: Bundle, rows: Sequence[GoldenRow]) -> Iterator[str]:
     """What is not as it was, one sentence a row; nothing where all is well."""
     if not rows:
         return
-    examples = [row.example for row in rows]
-    said = _answered(bundle, examples)
+    examples, task = [row.example for row in rows], bundle.task
+    if isinstance(task, WritingTask):  # how likely the stored answers are now: a near tie may be written otherwise
+        said = _likelihoods(bundle, task, examples, [Prediction.from_record(row.answer) for row in rows])
+    else:
+        said = _answered(bundle, examples)
     stored = [tensor for row in rows for tensor in row.logits]
     if len(stored) != len(said.windows):
         yield f"{len(said.windows)} windows where {len(stored)} were stored"
@@ -114,7 +119,9 @@ def differences(bundle: Bundle, rows: Sequence[GoldenRow]) -> Iterator[str]:
         beyond = gap(row.logits, logits, tolerance=TOLERANCE)
         if beyond > 0:
             yield f"row {index}: a logit is off by {beyond:.3g} beyond the tolerance"
-    again = bundle.task.decode(examples, said.windows, stored, head=bundle.model.head)
+    if not isinstance(task, LabellingTask):
+        return
+    again = task.decode(examples, said.windows, stored, head=bundle.model.head)
     for index, (row, now) in enumerate(zip(rows, again, strict=True), start=1):
         if not _same(row.answer, now.as_record()):
             yield f"row {index}: the stored logits now mean another answer"
@@ -129,13 +136,27 @@ def gap(stored: Sequence[Tensor], now: Sequence[Tensor], *, tolerance: float) ->
 
 
 def _answered(bundle: Bundle, examples: Sequence[Example]) -> Answered:
-    return answered(bundle.model, bundle.task, examples, tokenizer=bundle.tokenizer)
+    """What is said of the examples; where answers are written, its evidence is the likelihood of each token."""
+    said = answered(bundle.model, bundle.task, examples, tokenizer=bundle.tokenizer)
+    if not isinstance(bundle.task, WritingTask):
+        return said
+    return _likelihoods(bundle, bundle.task, examples, said.predictions)
+
+
+def _likelihoods(
+    bundle: Bundle, task: WritingTask, examples: Sequence[Example], answers: Sequence[Prediction]
+) -> Answered:
+    """Answers that were written, with log p [m, 1] of their tokens."""
+    asked = [replace(example, gold=str(said.predicted)) for example, said in zip(examples, answers, strict=True)]
+    windows = task.encode(asked, bundle.tokenizer)
+    seen = logits_of(bundle.model, windows, batch_tokens=WRITING_TOKENS, read=task.evidence)
+    return Answered(list(answers), windows, [evidence[:, :1] for _, evidence in seen])
 
 
 def _bare(example: Example) -> Example:
     """The example without its labels: golden rows ask, they do not teach."""
     source = Source(GOLDEN, 1)
-    return Example(id=example.id, text=example.text, pair=example.pair, words=example.words, source=source)
+    return replace(example, gold=None, group=None, time=None, weight=1.0, source=source)
 
 
 def _by_example(said: Answered, count: int) -> list[tuple[Tensor, ...]]:
@@ -152,7 +173,8 @@ def _record(row: GoldenRow) -> dict[str, Any]:
 
 def _parsed(record: dict[str, Any], line: int) -> GoldenRow:
     said = Prediction.from_record(record["answer"])
-    example = Example(id=said.id, text=said.text, pair=said.pair, words=said.words, source=Source(GOLDEN, line))
+    source = Source(GOLDEN, line)
+    example = Example(id=said.id, text=said.text, pair=said.pair, words=said.words, turns=said.turns, source=source)
     logits = tuple(torch.tensor(window, dtype=torch.float32).reshape(len(window), -1) for window in record["logits"])
     return GoldenRow(example, logits, record["answer"])
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from safetensors.torch import save_file
 from torch import Tensor
@@ -42,12 +42,11 @@ from tunesmith.core.errors import CannotCreateError, ModelFileError, Place, Stor
 from tunesmith.core.example import Example
 from tunesmith.core.finite import is_finite
 from tunesmith.core.model import Model
-from tunesmith.core.task import Task
+from tunesmith.core.task import Task, WritingTask
 from tunesmith.core.tokenizer import Tokenizer
 from tunesmith.models.additions import additions, additions_state
-from tunesmith.models.hub_names import hub_config, hub_state
+from tunesmith.models.hub_names import Problem, hub_config, hub_state
 
-Problem = Literal["token", "single_label", "multi_label", "regression"]
 PARITY: Final = 1e-4
 """How far a logit on disk may lie from the one in memory, on top of the same share of its size."""
 _UNSEALED: Final = "sha256:" + "0" * 64
@@ -112,6 +111,8 @@ def problem_of(task: Task) -> Problem:
     table = task.as_table()
     if table["kind"] == "token_classification":
         return "token"
+    if isinstance(task, WritingTask):
+        return "language"
     if not task.label_names:
         return "regression"
     return "multi_label" if table.get("multi_label") else "single_label"

@@ -24,8 +24,16 @@ class Span:
     label: str
 
 
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One message of a conversation: `role` is system, user or assistant."""
+
+    role: str
+    content: str
+
+
 Gold = tuple[Span, ...] | str | tuple[str, ...] | float
-"""Entity spans, one label, several labels, or a score: what is meant is the task's to know."""
+"""Entity spans, one label or answer, several labels or answers, or a score: what is meant is the task's to know."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +41,7 @@ class Example:
     """One labelled (or, with `gold=None`, unlabelled) text.
 
     `words` holds the borders of the words where the file gave words: a tag then belongs to a whole word.
+    `turns` are the messages before `text` where a conversation was given; the text is then the last message of a user.
     `group` keeps rows that belong together in one split; `time` orders rows (ISO 8601).
     """
 
@@ -41,6 +50,7 @@ class Example:
     source: Source
     pair: str | None = None
     words: tuple[tuple[int, int], ...] | None = None
+    turns: tuple[Turn, ...] = ()
     gold: Gold | None = None
     group: str | None = None
     time: str | None = None

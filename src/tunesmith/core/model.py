@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -11,12 +11,19 @@ from torch import Tensor, nn
 from tunesmith.core.batch import Batch
 
 
-@dataclass(frozen=True, slots=True)
 class Output:
-    """`hidden` [M, D] and `logits` [M, C] at the places of the batch, both fp32 unless autocast."""
+    """What a model says at the places of a batch. Both are fp32 unless autocast."""
 
-    hidden: Tensor
-    logits: Tensor
+    def __init__(self, hidden: Tensor, head: nn.Module) -> None:
+        self.hidden = hidden
+        """[M, D]"""
+        self._head = head
+
+    @cached_property
+    def logits(self) -> Tensor:
+        """[M, C], computed when asked for: over a vocabulary they would be larger than the model."""
+        logits: Tensor = self._head(self.hidden)
+        return logits
 
 
 class Backbone(nn.Module):
@@ -73,4 +80,4 @@ class Model(nn.Module):
         """Hidden states and logits at the places of the batch."""
         known = batch.hidden if embeddings is None else None
         hidden = self.backbone(batch, embeddings=embeddings, places=batch.places) if known is None else known
-        return Output(hidden, self.head(hidden))
+        return Output(hidden, self.head)

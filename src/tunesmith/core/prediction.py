@@ -4,7 +4,7 @@ import html
 from dataclasses import dataclass, field
 from typing import Any
 
-from tunesmith.core.example import Example, Gold, Source, Span
+from tunesmith.core.example import Example, Gold, Source, Span, Turn
 from tunesmith.core.markup import bars, framed, highlighted
 
 
@@ -23,7 +23,7 @@ class ScoredSpan:
 
 
 Answer = tuple[ScoredSpan, ...] | str | tuple[str, ...] | float
-"""Scored spans, one label, several labels, or a score: the predicted counterpart of `Gold`."""
+"""Scored spans, one label or written answer, several labels, or a score: the predicted counterpart of `Gold`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,12 +38,15 @@ class Prediction:
     predicted: Answer
     pair: str | None = None
     words: tuple[tuple[int, int], ...] | None = None
+    turns: tuple[Turn, ...] = ()
     gold: Gold | None = None
     group: str | None = None
     source: Source | None = None
     confidence: float | None = None
     scores: dict[str, float] = field(default_factory=dict)
     truncated: int = 0
+    likelihood: tuple[float, int] | None = None
+    """Of a gold answer that the model could have written: its log p, the sum over its tokens, and their number"""
 
     @classmethod
     def about(
@@ -62,6 +65,7 @@ class Prediction:
             predicted=predicted,
             pair=example.pair,
             words=example.words,
+            turns=example.turns,
             gold=example.gold,
             group=example.group,
             source=example.source,
@@ -79,6 +83,10 @@ class Prediction:
             record["scores"] = self.scores
         if self.truncated:
             record["truncated"] = self.truncated
+        if self.turns:
+            record["turns"] = [{"role": turn.role, "content": turn.content} for turn in self.turns]
+        if self.likelihood is not None:
+            record["likelihood"] = list(self.likelihood)
         if self.words is not None:
             record["words"] = [list(word) for word in self.words]
         if self.gold is not None:
@@ -107,6 +115,10 @@ class Prediction:
             fields["gold"] = _gold(record["gold"])
         if "source" in record:
             fields["source"] = Source(**record["source"])
+        if "turns" in record:
+            fields["turns"] = tuple(Turn(**turn) for turn in record["turns"])
+        if "likelihood" in record:
+            fields["likelihood"] = tuple(record["likelihood"])
         if "words" in record:
             fields["words"] = tuple((start, end) for start, end in record["words"])
         return cls(**fields)

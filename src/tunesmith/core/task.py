@@ -5,7 +5,7 @@ survive encoding; the loss of a batch is the sum of the losses of its windows, w
 """
 
 from abc import abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +14,7 @@ from torch.nn.functional import kl_div, log_softmax
 from tunesmith.core.batch import Batch, Encoding
 from tunesmith.core.component import Component
 from tunesmith.core.example import Example
-from tunesmith.core.model import Backbone, Output
+from tunesmith.core.model import Backbone, Model, Output
 from tunesmith.core.prediction import Prediction
 from tunesmith.core.tokenizer import Tokenizer
 
@@ -67,6 +67,25 @@ class Task(Component):
         Label smoothing is no argument here: it is a regularizer (`tune/regularizers/label_smoothing.py`).
         """
 
+    @property
+    @abstractmethod
+    def main_metric(self) -> str:
+        """The metric that leads a report, higher is better (`span_f1`, `accuracy`, `micro_f1`, ...)."""
+
+    @property
+    def dev_metric(self) -> str:
+        """What selects the best checkpoint, higher is better."""
+        return self.main_metric
+
+    @property
+    @abstractmethod
+    def label_names(self) -> tuple[str, ...]:
+        """The C class names in logit order; empty for a score, and for answers that are written."""
+
+
+class LabellingTask(Task):
+    """A task whose answers are read off the logits of one pass."""
+
     @abstractmethod
     def decode(
         self,
@@ -82,16 +101,36 @@ class Task(Component):
         tensor of each window. Where windows overlap, the one with more context answers.
         """
 
-    def tuned(self, predictions: Sequence[Prediction]) -> "Task":
+    def tuned(self, predictions: Sequence[Prediction]) -> "LabellingTask":
         """The same task with what it reads from dev predictions after training (thresholds); most read nothing."""
         return self
 
-    @property
-    @abstractmethod
-    def main_metric(self) -> str:
-        """The metric that selects the best checkpoint, higher is better (`span_f1`, `accuracy`, `micro_f1`, ...)."""
+
+class WritingTask(Task):
+    """A task whose answers are written token by token. Its encodings of examples with gold are what is learnt."""
 
     @property
+    def dev_metric(self) -> str:
+        """log p of a token of the gold answers: to write them all between two steps would take too long."""
+        return "log_likelihood"
+
     @abstractmethod
-    def label_names(self) -> tuple[str, ...]:
-        """The C class names in logit order; empty for a score."""
+    def evidence(self, output: Output, batch: Batch) -> Tensor:
+        """[M, 2] fp32 of every place with gold: log p of the token that comes next there, and 1 where it is likeliest.
+
+        Without gold there is nothing to be seen, and it is [M, 0].
+        """
+
+    @abstractmethod
+    def write(
+        self,
+        model: Model,
+        examples: Sequence[Example],
+        *,
+        tokenizer: Tokenizer,
+        progress: Callable[[int], None] | None = None,
+    ) -> list[Prediction]:
+        """An answer for each example, in order.
+
+        `progress` receives how many examples were finished since it was last called; what it raises ends the work.
+        """

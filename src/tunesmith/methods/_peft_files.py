@@ -25,6 +25,8 @@ from tunesmith.models.hub_names import Problem, hub_name
 
 _LAYERS = ("LORA", "ADALORA", "IA3")
 _PROMPTS = ("PREFIX_TUNING", "PROMPT_TUNING", "P_TUNING")
+_TASK_TYPES: Mapping[Problem, str] = {"token": "TOKEN_CLS", "language": "CAUSAL_LM"}
+"""Every other problem is one of whole texts"""
 
 
 def write_adapter(model: Model, folder: Path, *, base: str, problem: Problem) -> None:
@@ -55,7 +57,7 @@ def write_adapter(model: Model, folder: Path, *, base: str, problem: Problem) ->
         )
     head = {hub_name(model, f"head.{name}"): tensor for name, tensor in model.head.state_dict().items()}
     config = settings | {
-        "task_type": "TOKEN_CLS" if problem == "token" else "SEQ_CLS",
+        "task_type": _TASK_TYPES.get(problem, "SEQ_CLS"),
         "base_model_name_or_path": base,
         "inference_mode": True,
         "modules_to_save": sorted({_saved_module(name) for name in head}),
@@ -71,7 +73,7 @@ def in_peft_files(model: Model, problem: Problem) -> bool:
 
 def _answers_alike(settings: Mapping[str, Any], problem: Problem) -> bool:
     """Whether peft's model with a prompt answers as ours does."""
-    return settings["peft_type"] == "PREFIX_TUNING" or problem == "token"
+    return settings["peft_type"] == "PREFIX_TUNING" or problem in _TASK_TYPES
 
 
 def read_adapter(model: Model, folder: Path) -> None:

@@ -114,6 +114,8 @@ class Decoder(Backbone):
         self.width = shape.width
         self.max_length = shape.positions
         self.gradient_checkpointing = False
+        self.carried: dict[str, Tensor] | None = None
+        """What else the checkpoint held: a language head that is not the table of words; None without a checkpoint"""
         self.prompt = PromptSlot()
         self.words = unfilled_table(shape.vocabulary, shape.width)
         self.positions = None if shape.rotary else unfilled_table(shape.positions, shape.width)

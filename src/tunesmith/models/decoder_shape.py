@@ -76,6 +76,8 @@ class DecoderShape:
     embedding_dropout: float
     attention_dropout: float
     initializer_range: float
+    tied: bool
+    """whether the table of words is the language head too"""
 
     def __post_init__(self) -> None:
         """Refuse what no such decoder can have.

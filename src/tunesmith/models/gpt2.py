@@ -53,6 +53,7 @@ def gpt2_shape(config: Mapping[str, Any]) -> DecoderShape:
         embedding_dropout=number(config, "embd_pdrop", 0.1),
         attention_dropout=number(config, "attn_pdrop", 0.1),
         initializer_range=number(config, "initializer_range", 0.02),
+        tied=config.get("tie_word_embeddings", True) is True,
     )
 
 
@@ -101,6 +102,7 @@ FAMILY = DecoderFamily(
             "n_layer",
             "n_positions",
             "resid_pdrop",
+            "tie_word_embeddings",
         )
     ),
     unpacked=unpacked,

@@ -162,7 +162,7 @@ def load_hub_state(model: Model, state: Mapping[str, Tensor]) -> None:
             tensor.copy_(state[name])
 
 
-Problem = Literal["token", "single_label", "multi_label", "regression"]
+Problem = Literal["token", "single_label", "multi_label", "regression", "language"]
 _PROBLEM_TYPES = {"single_label": "single_label_classification", "multi_label": "multi_label_classification"}
 
 
@@ -172,10 +172,11 @@ def hub_config(model: Model, *, labels: Sequence[str], problem: Problem) -> dict
     `architectures` names a class with a head where transformers has one that computes the same as ours (all families
     of our own; hosted ones: token classification where its head is one linear layer), else the bare encoder.
     """
+    config = _kept(model) | {"architectures": [_architecture(model, problem)], "dtype": "float32"}
+    if problem == "language":
+        return config
     names = list(labels) or ["LABEL_0"]
-    config = _kept(model) | {
-        "architectures": [_architecture(model, problem)],
-        "dtype": "float32",
+    config |= {
         "id2label": {str(index): label for index, label in enumerate(names)},
         "label2id": {label: index for index, label in enumerate(names)},
     }
@@ -201,13 +202,15 @@ def _family(model: Model) -> Family | DecoderFamily | None:
 
 
 def _architecture(model: Model, problem: Problem) -> str:
-    purpose = "TokenClassification" if problem == "token" else "SequenceClassification"
     match model.backbone:
         case HostedBackbone() as hosted:
             return hosted.token_class if problem == "token" and hosted.token_class else hosted.base_class
         case _:
             family = _family(model)
-            return f"{family.class_name if family else ''}For{purpose}"
+            name = family.class_name if family else ""
+            if problem == "language":
+                return f"{name}LMHeadModel" if name == "GPT2" else f"{name}ForCausalLM"
+            return f"{name}For{'TokenClassification' if problem == 'token' else 'SequenceClassification'}"
 
 
 def _prefix(model: Model) -> str:

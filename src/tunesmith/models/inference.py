@@ -1,4 +1,4 @@
-"""Logits of many windows: batched by length inside, handed back in the order given, with flat memory."""
+"""What a model says of many windows: batched by length inside, handed back in the order given, with flat memory."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
@@ -6,11 +6,21 @@ from itertools import islice
 import torch
 from torch import Tensor
 
-from tunesmith.core.batch import Encoding, collate
-from tunesmith.core.model import Model
+from tunesmith.core.batch import Batch, Encoding, collate
+from tunesmith.core.model import Model, Output
 
 CHUNK = 2048
 """Windows that are sorted together; a stream never holds more."""
+
+WRITING_TOKENS = 1024
+"""Tokens of one forward pass where every place has logits over a vocabulary"""
+Read = Callable[[Output, Batch], Tensor]
+"""What is kept of the output for a batch, [M, ...]."""
+
+
+def logits(output: Output, batch: Batch) -> Tensor:
+    """[M, C], all that a head says."""
+    return output.logits
 
 
 def logits_of(
@@ -19,8 +29,9 @@ def logits_of(
     *,
     batch_tokens: int = 4096,
     progress: Callable[[int], None] | None = None,
+    read: Read = logits,
 ) -> Iterator[tuple[int, Tensor]]:
-    """(index, logits [m, C] fp32 on the CPU) of every window, in the order given.
+    """(index, logits [m, C] fp32 on the CPU) of every window, in the order given; or what `read` keeps of them.
 
     `encodings` may be a stream: it is read `CHUNK` windows at a time. `batch_tokens` bounds the tokens of one forward
     pass (a longer window runs alone); `progress` receives the number of windows finished by each pass. The model runs
@@ -29,8 +40,8 @@ def logits_of(
     stream = iter(encodings)
     start = 0
     while part := list(islice(stream, CHUNK)):
-        for offset, logits in enumerate(_logits(model, part, batch_tokens, progress)):
-            yield start + offset, logits
+        for offset, kept in enumerate(_kept(model, part, batch_tokens, progress, read)):
+            yield start + offset, kept
         start += len(part)
 
 
@@ -48,8 +59,8 @@ def batches_by_length(lengths: Sequence[int], batch_tokens: int) -> Iterator[lis
         yield group
 
 
-def _logits(
-    model: Model, part: Sequence[Encoding], batch_tokens: int, progress: Callable[[int], None] | None
+def _kept(
+    model: Model, part: Sequence[Encoding], batch_tokens: int, progress: Callable[[int], None] | None, read: Read
 ) -> list[Tensor]:
     found: list[Tensor | None] = [None] * len(part)
     device = next(model.parameters()).device
@@ -60,12 +71,12 @@ def _logits(
         for group in batches_by_length([len(encoding) for encoding in part], batch_tokens):
             batch = collate([part[index] for index in group], [""] * len(group)).to(device)
             with torch.inference_mode():
-                logits = model(batch).logits.float().cpu()
-            for index, rows in zip(group, logits.split(batch.place_counts), strict=True):
+                kept = read(model(batch), batch).float().cpu()
+            for index, rows in zip(group, torch.split(kept, list(batch.place_counts)), strict=True):
                 found[index] = rows.clone()  # a view would keep the whole batch alive
             if progress is not None:
                 progress(len(group))
     finally:
         if training:
             model.train()
-    return [logits for logits in found if logits is not None]
+    return [rows for rows in found if rows is not None]

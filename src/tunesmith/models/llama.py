@@ -69,6 +69,7 @@ def _shape(config: Mapping[str, Any], *, biases: tuple[bool, bool]) -> DecoderSh
         embedding_dropout=0.0,
         attention_dropout=number(config, "attention_dropout", 0.0),
         initializer_range=number(config, "initializer_range", 0.02),
+        tied=config.get("tie_word_embeddings", False) is True,
     )
 
 

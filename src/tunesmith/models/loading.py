@@ -16,6 +16,7 @@ from tunesmith.models.encoder import Encoder
 from tunesmith.models.families import FAMILIES, decoder_family
 from tunesmith.models.hosted import HostedBackbone
 from tunesmith.models.hub_names import from_hub, to_hub
+from tunesmith.models.language_head import LANGUAGE_HEAD
 from tunesmith.models.shape import Family
 from tunesmith.models.weights import read_tensors
 
@@ -92,6 +93,7 @@ def _loaded_decoder(checkpoint: Checkpoint, family: DecoderFamily, dropout: floa
     override = {} if dropout is None else dict.fromkeys(family.dropout_keys, dropout)
     config = dict(checkpoint.config) | override
     decoder, place = Decoder(family.shape(config), config, fresh=False), str(checkpoint.folder)
+    decoder.carried = {}
     expected = decoder.state_dict()
     own: dict[str, Tensor] = {}
     for full, tensor in family.unpacked(read_tensors(checkpoint.weight_files)).items():
@@ -99,6 +101,9 @@ def _loaded_decoder(checkpoint: Checkpoint, family: DecoderFamily, dropout: floa
         ours = from_hub(name, family.model_type)
         if ours in expected and ours not in own:
             own[ours] = tensor
+        elif name == LANGUAGE_HEAD and not decoder.shape.tied:
+            _check(name, tensor, expected["words.weight"], place)
+            decoder.carried[name] = tensor
         elif name.split(".")[0] not in _OTHER_HEADS and not name.endswith(".rotary_emb.inv_freq"):
             raise _bad(full, "no place in a model of this kind", place)
     for name, parameter in expected.items():

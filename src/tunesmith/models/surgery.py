@@ -5,11 +5,13 @@ from collections.abc import Iterable, Iterator
 import torch
 from torch import Tensor, nn
 
+from tunesmith.core.errors import ConfigError, Place
 from tunesmith.core.method import Mergeable, Method
 from tunesmith.core.model import Model
 from tunesmith.models.decoder import Decoder
 from tunesmith.models.encoder import Encoder
 from tunesmith.models.hosted import HostedBackbone
+from tunesmith.models.language_head import LanguageHead
 from tunesmith.models.vocabulary import CompactEmbedding
 
 
@@ -28,9 +30,22 @@ def apply_method(model: Model, method: Method) -> None:
     """
     for name, wrapper in method.wrappers(dict(named_places(model))).items():
         model.set_submodule(name, wrapper)
-    trained = method.trained(name for name, _ in model.named_parameters())
+    seen_as = {name: _seen_by_methods(name, model) for name, _ in model.named_parameters()}
+    trained = method.trained(seen_as.values())
+    if not trained.intersection(seen_as.values()):
+        raise ConfigError(
+            f"nothing learns with {method.kind()}: this model has no head of its own",
+            code="TS-MODEL-041",
+            place=Place(key="method.kind"),
+            fix='choose method.kind = "lora", or "full".',
+        )
     for name, parameter in model.named_parameters():
-        parameter.requires_grad_(name in trained)
+        parameter.requires_grad_(seen_as[name] in trained)
+
+
+def _seen_by_methods(name: str, model: Model) -> str:
+    """A language head is pretrained like the backbone: to methods, which let a fresh head learn, it is a part of it."""
+    return name.replace("head.", "backbone.", 1) if isinstance(model.head, LanguageHead) else name
 
 
 def merge(model: Model) -> None:
@@ -64,6 +79,8 @@ def compact_vocabulary(model: Model, used_ids: Iterable[int]) -> VocabularyMap:
 
     The function of the model does not change: other ids are still looked up, but do not learn.
     """
+    if isinstance(model.head, LanguageHead) and model.head.tied:
+        raise TypeError("the table is the language head too, which reads all of it")
     name, table = _table(model)
     ids = {int(index) for index in used_ids} | {int(model.backbone.config.get("pad_token_id") or 0)}
     used = torch.tensor(sorted(index for index in ids if index < table.num_embeddings))

@@ -14,10 +14,9 @@ from tunesmith.core.example import Example
 from tunesmith.core.method import REFERENCE_WIDTH
 from tunesmith.core.model import Model
 from tunesmith.core.seed import derived
-from tunesmith.judge.scoring import score
-from tunesmith.models.inference import logits_of
 from tunesmith.models.surgery import apply_method
 from tunesmith.run.config import SilverSettings
+from tunesmith.run.dev_score import dev_score
 from tunesmith.run.events import Noted, Phase, RunEvent
 from tunesmith.run.folder import RunFolder
 from tunesmith.run.journal import Journal
@@ -25,7 +24,7 @@ from tunesmith.run.prepared import Prepared
 from tunesmith.run.silver import read_learnt, read_silver, silver_pairs, write_learnt, write_silver
 from tunesmith.tune.checkpoint import Keeping, SavedState, newest
 from tunesmith.tune.events import DONE, Started, Stopped
-from tunesmith.tune.fit import CutShort, Evaluate, Objective, TrainingData, fit
+from tunesmith.tune.fit import Evaluate, Objective, TrainingData, fit
 from tunesmith.tune.settings import TrainSettings
 
 
@@ -64,16 +63,6 @@ def settings_of(ready: Prepared) -> TrainSettings:
     config = ready.config
     rate = config.train.learning_rate or config.method.learning_rate * REFERENCE_WIDTH / ready.backbone.width
     return config.train.model_copy(update={"learning_rate": rate})
-
-
-def cut_short_by(should_stop: Callable[[], str | None]) -> Callable[[int], None]:
-    """What is called between two forward passes, so that no wish to stop waits until all rows are answered."""
-
-    def look(_: int) -> None:
-        if should_stop():
-            raise CutShort
-
-    return look
 
 
 def trained(
@@ -139,7 +128,7 @@ class _Lessons:
             keeping=Keeping(folder=folder.checkpoints, should_stop=self.should_stop, resume=state),
         )
         for event in events:
-            journal.note(event, metric=task.main_metric)
+            journal.note(event, metric=task.dev_metric)
             yield event
             if isinstance(event, Started):
                 yield from map(Noted, event.notes)
@@ -156,22 +145,6 @@ def silver_settings(ready: Prepared, wanted: SilverSettings) -> TrainSettings:
     if wanted.batch_size:
         own |= {"batch_size": wanted.batch_size, "batch_tokens": None}
     return settings_of(ready).model_copy(update=own)
-
-
-def dev_score(ready: Prepared, should_stop: Callable[[], str | None]) -> Evaluate:
-    """The main metric on the dev rows, which are encoded once for all lessons."""
-    examples, task, main = ready.data.dev, ready.task, ready.task.main_metric
-    windows = task.encode(examples, ready.tokenizer)
-
-    def evaluate(model: Model) -> float:
-        logits = [tensor for _, tensor in logits_of(model, windows, progress=cut_short_by(should_stop))]
-        answers = task.decode(examples, windows, logits, head=model.head)
-        tuned = task.tuned(answers)
-        if tuned != task:  # the step that serves best with its thresholds is the one to keep
-            answers = tuned.decode(examples, windows, logits, head=model.head)
-        return score(answers, kind=task.kind(), main=main, replicates=0).metrics[main].value
-
-    return evaluate
 
 
 def windows_of(ready: Prepared, rows: Sequence[Example], *, seed: int) -> TrainingData:

@@ -19,10 +19,11 @@ from tunesmith.core.seed import derived
 from tunesmith.judge.baselines import baselines
 from tunesmith.run.config import RunConfig
 from tunesmith.run.data import spaced
+from tunesmith.run.dev_score import dev_score
 from tunesmith.run.environment import peak_gpu_memory
 from tunesmith.run.events import Phase
 from tunesmith.run.folder import RunFolder
-from tunesmith.run.lessons import dev_score, settings_of, silver_settings, training_data, tuned_model, windows_of
+from tunesmith.run.lessons import settings_of, silver_settings, training_data, tuned_model, windows_of
 from tunesmith.run.prepared import Prepared, prepared
 from tunesmith.run.probe_lesson import Lesson, LessonProbe
 from tunesmith.run.silver import silver_pairs, write_learnt, write_silver

@@ -18,6 +18,8 @@ from tunesmith.run.journal import events
 from tunesmith.run.prepared import Prepared
 
 JUDGED = ("dev", "test")
+UNTUNED = "untuned"
+"""Answers on test of a model that writes, before it learnt"""
 
 
 def write_inputs(folder: RunFolder, ready: Prepared, origins: Mapping[str, str]) -> None:
@@ -37,9 +39,12 @@ def judged(folder: RunFolder, ready: Prepared, task: Task) -> dict[str, Any]:
     start = 0
     for name in JUDGED:
         end = start + len(rows[name])
+        beside = {rival: answers[start:end] for rival, answers in rivals.items()}
+        if name == "test" and folder.predictions(UNTUNED).exists():
+            beside["untuned"] = list(read_predictions(folder.predictions(UNTUNED)))
         splits[name] = judge_split(
             read_predictions(folder.predictions(name)),
-            {rival: answers[start:end] for rival, answers in rivals.items()},
+            beside,
             kind=task.kind(),
             main=task.main_metric,
             seed=ready.config.seed,

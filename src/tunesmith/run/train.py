@@ -11,17 +11,18 @@ from tunesmith.core.example import Example
 from tunesmith.core.memory import give_back
 from tunesmith.core.model import Model
 from tunesmith.core.prediction import Prediction
-from tunesmith.core.task import Task
+from tunesmith.core.task import LabellingTask, Task, WritingTask
 from tunesmith.core.tokenizer import Tokenizer
 from tunesmith.judge.stored import write_predictions
 from tunesmith.models.surgery import merge
 from tunesmith.run.config import RunConfig
+from tunesmith.run.dev_score import cut_short_by
 from tunesmith.run.events import Finished, Interrupted, Noted, Phase, RunEvent
 from tunesmith.run.folder import RunFolder, read_json
-from tunesmith.run.lessons import cut_short_by, trained, tuned_model
+from tunesmith.run.lessons import trained, tuned_model
 from tunesmith.run.lock import locked
 from tunesmith.run.prepared import Prepared, prepared
-from tunesmith.run.results import bundled, judged, write_adapter_of, write_inputs
+from tunesmith.run.results import UNTUNED, bundled, judged, write_adapter_of, write_inputs
 from tunesmith.run.same_run import require_same_run
 from tunesmith.run.tracking import require_trackers, tracked
 from tunesmith.tune.events import DONE
@@ -65,6 +66,10 @@ def _worked(
 ) -> Iterator[RunEvent]:
     """From what was prepared to the last event."""
     model = tuned_model(ready)
+    if isinstance(ready.task, WritingTask) and not folder.predictions(UNTUNED).exists():
+        yield Phase("judging", "what the model writes before it is tuned")
+        rows = _answers(model, ready.task, ready.data.test, tokenizer=ready.tokenizer, progress=lambda _: None)
+        yield Noted(f"{write_predictions(folder.predictions(UNTUNED), rows)} answers on test by the untuned model")
     stopped = yield from trained(ready, model, folder, resume=resume, should_stop=should_stop)
     if stopped.reason not in DONE:
         yield Interrupted(stopped.step, stopped.reason, folder.path)
@@ -86,7 +91,7 @@ def concluded(ready: Prepared, model: Model, folder: RunFolder, progress: Callab
     write_adapter_of(ready, model, folder)
     merge(model)
     dev = list(answers(ready.task, ready.data.dev))
-    task = ready.task.tuned(dev)
+    task = ready.task.tuned(dev) if isinstance(ready.task, LabellingTask) else ready.task
     again = task != ready.task  # thresholds changed what is answered
     rows = answers(task, ready.data.dev) if again else dev
     yield Noted(f"{write_predictions(folder.predictions('dev'), rows)} answers on dev")

@@ -32,7 +32,7 @@ from tunesmith.core.errors import DataError
 from tunesmith.core.example import Example
 from tunesmith.core.model import Backbone, Output
 from tunesmith.core.prediction import Prediction
-from tunesmith.core.task import Task
+from tunesmith.core.task import LabellingTask
 from tunesmith.core.tokenizer import Tokenizer
 from tunesmith.models.heads import sequence_head
 from tunesmith.tasks._answers import label_predictions
@@ -42,7 +42,7 @@ from tunesmith.tasks._pairs import pair_window
 from tunesmith.tasks._sequence import Targets, averaged, chunks, unseen, window
 
 
-class PairMatching(Task):
+class PairMatching(LabellingTask):
     """A class for a pair of texts, or a score where the gold is a number."""
 
     labels: list[str] | None = None

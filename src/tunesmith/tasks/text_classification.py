@@ -30,7 +30,7 @@ from tunesmith.core.batch import Batch, Encoding
 from tunesmith.core.example import Example
 from tunesmith.core.model import Backbone, Output
 from tunesmith.core.prediction import Prediction
-from tunesmith.core.task import Task
+from tunesmith.core.task import LabellingTask
 from tunesmith.core.tokenizer import Tokenizer
 from tunesmith.models.heads import sequence_head
 from tunesmith.tasks._answers import label_predictions, label_set_predictions
@@ -50,7 +50,7 @@ from tunesmith.tasks._sequence import Targets, averaged, chunks, text_room, unse
 from tunesmith.tasks._thresholds import tuned_thresholds
 
 
-class TextClassification(Task):
+class TextClassification(LabellingTask):
     """One label per text, or (`multi_label`) any number of them."""
 
     labels: list[str] | None = None

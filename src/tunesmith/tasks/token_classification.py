@@ -26,7 +26,7 @@ from tunesmith.core.errors import ConfigError, DataError, Place
 from tunesmith.core.example import Example, Span
 from tunesmith.core.model import Backbone, Output
 from tunesmith.core.prediction import Prediction
-from tunesmith.core.task import Task
+from tunesmith.core.task import LabellingTask
 from tunesmith.core.tokenizer import Tokenizer
 from tunesmith.models.dropout import Dropout
 from tunesmith.models.heads import token_head
@@ -42,7 +42,7 @@ from tunesmith.tasks._tags import TagSet, balanced_weights, classes_of, tag_set
 from tunesmith.tasks._unit_windows import Frame, cut_texts
 
 
-class TokenClassification(Task):
+class TokenClassification(LabellingTask):
     """Entity spans by tagging units. A span's confidence is the mean posterior probability of its tags."""
 
     labels: list[str] | None = None

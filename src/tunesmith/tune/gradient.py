@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from tunesmith.core.batch import Batch
 from tunesmith.core.errors import NumericsError
@@ -106,7 +106,7 @@ def _scales(objective: Objective, group: Sequence[Batch]) -> list[float]:
     A regularizer is asked before the forward pass, with an empty output: a count may look at the batch alone.
     """
     counts = [sum(objective.task.count(batch) for batch in group)]
-    unseen = Output(torch.empty(0, 0), torch.empty(0, 0))
+    unseen = Output(torch.empty(0, 0), nn.Identity())
     for regularizer in objective.regularizers:
         steps = (Step(objective.model, objective.task, batch, unseen) for batch in group)
         counts.append(sum(regularizer.count(step) for step in steps))

@@ -37,7 +37,7 @@ def batch_of(targets: torch.Tensor, weight: list[float] | None = None) -> Batch:
 
 
 def loss(task: TextClassification, logits: torch.Tensor, batch: Batch) -> torch.Tensor:
-    return task.loss(Output(torch.empty(0), logits), batch, head=torch.nn.Identity())
+    return task.loss(Output(logits, torch.nn.Identity()), batch, head=torch.nn.Identity())
 
 
 def test_labels_are_read_from_the_rows_in_an_order_of_their_own() -> None:

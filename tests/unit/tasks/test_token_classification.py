@@ -185,7 +185,7 @@ def test_focal_loss_and_class_weights_follow_their_formula() -> None:
         ({"class_weights": weights.tolist()}, -0.5 * (weights[targets] * p.log()).sum()),
     ):
         task = TokenClassification(labels=["X"], **fields)  # type: ignore[arg-type]
-        torch.testing.assert_close(task.loss(Output(logits, logits), batch, head=PLAIN), expected)
+        torch.testing.assert_close(task.loss(Output(logits, nn.Identity()), batch, head=PLAIN), expected)
 
 
 def test_the_crf_lies_beside_the_ordinary_head(tiny_model: Callable[..., Model], tiny_tokenizer: Tokenizer) -> None:

@@ -1,0 +1,67 @@
+"""What a run scores its model by between two steps: how well it answers the dev rows, which are encoded once."""
+
+from collections.abc import Callable, Sequence
+
+from tunesmith.core.batch import Encoding
+from tunesmith.core.example import Example
+from tunesmith.core.model import Model
+from tunesmith.core.task import LabellingTask, WritingTask
+from tunesmith.judge.scoring import score
+from tunesmith.models.inference import WRITING_TOKENS, logits_of
+from tunesmith.run.prepared import Prepared
+from tunesmith.tune.fit import CutShort, Evaluate
+
+
+def dev_score(ready: Prepared, should_stop: Callable[[], str | None]) -> Evaluate:
+    """The task's `dev_metric` on the dev rows.
+
+    Raises:
+        CutShort: by the function that is given back, between two forward passes, once there is a wish to stop.
+    """
+    windows = ready.task.encode(ready.data.dev, ready.tokenizer)
+    look = cut_short_by(should_stop)
+    match ready.task:
+        case WritingTask() as writing:
+            return lambda model: mean_likelihood(model, writing, windows, progress=look)
+        case LabellingTask() as labelling:
+            return lambda model: _main_metric(model, labelling, ready.data.dev, windows, look)
+        case other:
+            raise TypeError(f"{other.kind()} neither labels nor writes")
+
+
+def cut_short_by(should_stop: Callable[[], str | None]) -> Callable[[int], None]:
+    """What is called between two forward passes, so that no wish to stop waits until all rows are answered."""
+
+    def look(_: int) -> None:
+        if should_stop():
+            raise CutShort
+
+    return look
+
+
+def mean_likelihood(
+    model: Model, task: WritingTask, windows: Sequence[Encoding], *, progress: Callable[[int], None] | None = None
+) -> float:
+    """log p of a token of the gold answers, the mean over all of them, in nats."""
+    seen = logits_of(model, windows, batch_tokens=WRITING_TOKENS, progress=progress, read=task.evidence)
+    total, count = 0.0, 0
+    for _, evidence in seen:
+        total += float(evidence[:, 0].double().sum())
+        count += len(evidence)
+    return total / max(1, count)
+
+
+def _main_metric(
+    model: Model,
+    task: LabellingTask,
+    examples: Sequence[Example],
+    windows: Sequence[Encoding],
+    progress: Callable[[int], None],
+) -> float:
+    logits = [tensor for _, tensor in logits_of(model, windows, progress=progress)]
+    answers = task.decode(examples, windows, logits, head=model.head)
+    tuned = task.tuned(answers)
+    if tuned != task:  # the step that serves best with its thresholds is the one to keep
+        answers = tuned.decode(examples, windows, logits, head=model.head)
+    main = task.main_metric
+    return score(answers, kind=task.kind(), main=main, replicates=0).metrics[main].value
