@@ -3,6 +3,7 @@
 from tunesmith.core.errors import DataError
 from tunesmith.prepare.formats import _names as names
 from tunesmith.prepare.formats._guess import Guess, listed
+from tunesmith.prepare.formats._prompts import choose_prompts
 from tunesmith.prepare.formats._spans import guess_ends, is_spans
 from tunesmith.prepare.formats._stats import ColumnStats
 from tunesmith.prepare.formats._times import iso_time
@@ -18,6 +19,9 @@ def choose(guess: Guess) -> None:
     guess.require_known()
     _require_no_questions(guess)
     _about_rows(guess)
+    choose_prompts(guess)
+    if guess.task == "generation":
+        return
     if guess.task in (None, "token_classification"):
         _entities(guess)
         if not guess.columns.entities and not guess.columns.text:

@@ -21,6 +21,21 @@ SCORE = ("score", "similarity", "similarity_score", "rating", "relatedness")
 ENTITIES = ("entities", "spans", "entity", "annotations", "ner", "labels", "label")
 TOKENS = ("tokens", "words", "token")
 TAGS = ("tags", "ner_tags", "ner", "labels", "slots", "bio", "tag")
+PROMPTS = (
+    ("instruction", "output"), ("instruction", "response"), ("instruction", "answer"), ("prompt", "completion"),
+    ("prompt", "response"), ("prompt", "answer"), ("prompt", "output"), ("question", "answer"), ("query", "response"),
+    ("source", "target"), ("input", "output"), ("mr", "ref"), ("text", "answer"), ("document", "summary"),
+    ("article", "highlights"), ("问题", "回答"), ("指令", "输出"), ("输入", "输出"),
+)  # fmt: skip
+PROMPT_INPUT = "input"
+PROMPT = (
+    "prompt", "instruction", "question", "query", "input", "source", "mr", "document", "article", "text", "title",
+    "问题", "指令", "输入", "标题",
+)  # fmt: skip
+ANSWER = (
+    "answer", "output", "response", "completion", "target", "reference", "ref", "references", "summary", "highlights",
+    "reply", "label", "回答", "答案", "输出", "摘要",
+)  # fmt: skip
 ID = ("id", "uid", "guid", "idx", "uuid", "_id", "case_id")
 GROUP = (
     "group", "conversation_id", "dialogue_id", "dialog_id", "doc_id", "document_id", "thread_id", "session_id",

@@ -35,7 +35,7 @@ class Columns(Group):
     """Which column (or JSON key; `a.b` reaches into an object) holds what. Without a header columns are 1, 2, 3, ..."""
 
     text: Names = ()
-    """The text; several columns are joined by a blank."""
+    """The text; several columns are joined by a blank, those of a prompt by an empty line."""
     pair: Name = None
     """The second text of a pair."""
     label: Name = None
@@ -44,6 +44,10 @@ class Columns(Group):
     """The number that a pair is scored with."""
     entities: Name = None
     """Entities with character offsets."""
+    answer: Name = None
+    """The answer that is to be written, or a list of answers that are all right."""
+    messages: Name = None
+    """A conversation, as a list of messages with `role` and `content`."""
     tokens: Name = None
     """The words: a list, or a text cut at blanks."""
     tags: Name = None

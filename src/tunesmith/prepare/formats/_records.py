@@ -5,8 +5,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from tunesmith.core.example import Example, Gold, Source, Span
+from tunesmith.core.example import Example, Gold, Source, Span, Turn
 from tunesmith.core.format import TaskKind
+from tunesmith.prepare.formats._conversations import conversation
 from tunesmith.prepare.formats._faults import SKIP, RowFault, check_characters, check_text
 from tunesmith.prepare.formats._labels import LabelReader, plain
 from tunesmith.prepare.formats._options import Columns, Labelling, SpanRules, Tagging
@@ -69,8 +70,12 @@ class RecordReader:
         """
         columns = self._columns
         words: tuple[tuple[int, int], ...] | None = None
+        turns: tuple[Turn, ...] = ()
         gold: Gold | None
-        if columns.tokens:
+        if columns.messages:
+            said = conversation(value_of(record, columns.messages), columns.messages)
+            turns, text, gold = said.turns, said.text, said.answer
+        elif columns.tokens:
             text, words, gold = self._tagged(record, columns.tokens)
         else:
             text = self._text(record)
@@ -84,7 +89,7 @@ class RecordReader:
             key = self._id(record, columns.id, key)
         source = Source(self._file, line)
         if not self._extras:
-            return Example(id=key, text=text, source=source, pair=pair, words=words, gold=gold)
+            return Example(id=key, text=text, source=source, pair=pair, words=words, turns=turns, gold=gold)
         extras = {field: read(value_of(record, name), name) for field, read, name in self._extras}
         return Example(
             id=key,
@@ -92,6 +97,7 @@ class RecordReader:
             source=source,
             pair=pair,
             words=words,
+            turns=turns,
             gold=gold,
             group=extras.get("group"),
             time=extras.get("time"),
@@ -104,7 +110,7 @@ class RecordReader:
             text = _string(value_of(record, names[0]), names[0])
         else:
             parts = (_string(value_of(record, name), name).strip() for name in names)
-            text = " ".join(part for part in parts if part)
+            text = ("\n\n" if self._task == "generation" else " ").join(part for part in parts if part)
         check_text(text, names[0])
         return text
 
@@ -112,6 +118,8 @@ class RecordReader:
         columns = self._columns
         if self._task == "token_classification":
             return self._entities(record, text, columns.entities) if columns.entities else None
+        if self._task == "generation":
+            return _written(value_of(record, columns.answer), columns.answer) if columns.answer else None
         if columns.score:
             return _score(value_of(record, columns.score), columns.score)
         if columns.label:
@@ -213,6 +221,20 @@ def _cut(value: object, name: str) -> list[str]:
     if isinstance(value, list):
         return [item if isinstance(item, str) else plain(item) for item in value]
     return _string(value, name).split()
+
+
+def _written(value: object, name: str) -> Gold:
+    """An answer, or several that are all right."""
+    if isinstance(value, list):
+        answers = tuple(_string(item, name) for item in value)
+        if not answers:
+            raise RowFault("there is no answer", code="TS-DATA-016", fix=f"write at least one, {SKIP}.", key=name)
+        for answer in answers:
+            check_text(answer, name, what="an answer")
+        return answers
+    answer = _string(value, name)
+    check_text(answer, name, what="the answer")
+    return answer
 
 
 def _number(value: object) -> float:
