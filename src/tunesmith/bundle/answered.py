@@ -1,7 +1,8 @@
 """Encode, run and decode: the one road to an answer, for a bundle and for a model that is still being trained."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from torch import Tensor
 
@@ -12,7 +13,7 @@ from tunesmith.core.model import Model
 from tunesmith.core.prediction import Prediction
 from tunesmith.core.task import LabellingTask, Task, WritingTask
 from tunesmith.core.tokenizer import Tokenizer
-from tunesmith.models.inference import logits_of
+from tunesmith.models.inference import WRITING_TOKENS, logits_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,15 @@ class Answered:
     def tokens(self) -> int:
         """Tokens that went through the model, special tokens included."""
         return sum(len(window) for window in self.windows)
+
+
+def likelihoods_of(
+    model: Model, task: WritingTask, windows: Sequence[Encoding], *, progress: Callable[[int], None] | None = None
+) -> Iterator[Tensor]:
+    """log p [m] of the tokens of the gold answer in each window, in nats."""
+    read = partial(task.log_likelihoods, head=model.head)
+    for _, likelihoods in logits_of(model, windows, batch_tokens=WRITING_TOKENS, progress=progress, read=read):
+        yield likelihoods
 
 
 def answered(

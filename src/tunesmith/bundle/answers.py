@@ -1,7 +1,8 @@
 """How an answer looks to the outside: the same fields in a file of predictions and over HTTP.
 
-They are the fields that training data has (`label`, `labels`, `entities`, `score`), so predictions in JSONL can be
-corrected by a person and trained on. In CSV, lists stand as JSON inside a cell, which no reader of training data takes.
+They are the fields that training data has (`label`, `labels`, `entities`, `score`, `answer`), so predictions in JSONL
+can be corrected by a person and trained on. In CSV, lists stand as JSON inside a cell, which no reader of training data
+takes.
 """
 
 import csv
@@ -13,7 +14,7 @@ from tunesmith.core.prediction import Prediction, ScoredSpan
 
 DIGITS: Final = 6
 """Decimal places of confidences."""
-ANSWER_COLUMNS: Final = ("label", "labels", "entities", "score", "confidence", "truncated")
+ANSWER_COLUMNS: Final = ("label", "answer", "labels", "entities", "score", "confidence", "truncated")
 
 
 def answer_of(prediction: Prediction) -> dict[str, Any]:
@@ -25,7 +26,7 @@ def answer_of(prediction: Prediction) -> dict[str, Any]:
     said = prediction.predicted
     answer: dict[str, Any]
     if isinstance(said, str):
-        answer = {"label": said}
+        answer = {"label" if prediction.scores else "answer": said}
     elif isinstance(said, tuple) and prediction.scores:
         answer = {"labels": [str(label) for label in said]}
     elif isinstance(said, tuple):

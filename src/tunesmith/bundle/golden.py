@@ -13,7 +13,7 @@ from typing import Any, Final
 import torch
 from torch import Tensor
 
-from tunesmith.bundle.answered import Answered, answered
+from tunesmith.bundle.answered import Answered, answered, likelihoods_of
 from tunesmith.bundle.integrity import read_bytes
 from tunesmith.bundle.manifest import GOLDEN
 from tunesmith.bundle.read import Bundle
@@ -22,7 +22,6 @@ from tunesmith.core.example import Example, Source
 from tunesmith.core.prediction import Prediction
 from tunesmith.core.strict_json import JsonFault, parse
 from tunesmith.core.task import LabellingTask, WritingTask
-from tunesmith.models.inference import WRITING_TOKENS, logits_of
 
 ROWS: Final = 32
 LONGEST: Final = 2000
@@ -149,8 +148,7 @@ def _likelihoods(
     """Answers that were written, with log p [m, 1] of their tokens."""
     asked = [replace(example, gold=str(said.predicted)) for example, said in zip(examples, answers, strict=True)]
     windows = task.encode(asked, bundle.tokenizer)
-    seen = logits_of(bundle.model, windows, batch_tokens=WRITING_TOKENS, read=task.evidence)
-    return Answered(list(answers), windows, [evidence[:, :1] for _, evidence in seen])
+    return Answered(list(answers), windows, [seen[:, None] for seen in likelihoods_of(bundle.model, task, windows)])
 
 
 def _bare(example: Example) -> Example:

@@ -115,11 +115,8 @@ class WritingTask(Task):
         return "log_likelihood"
 
     @abstractmethod
-    def evidence(self, output: Output, batch: Batch) -> Tensor:
-        """[M, 2] fp32 of every place with gold: log p of the token that comes next there, and 1 where it is likeliest.
-
-        Without gold there is nothing to be seen, and it is [M, 0].
-        """
+    def log_likelihoods(self, output: Output, batch: Batch, *, head: nn.Module) -> Tensor:
+        """[M] fp32, log p of the token of the gold answer that comes next at each place, in nats."""
 
     @abstractmethod
     def write(

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Sequence
 
+from tunesmith.bundle.answered import likelihoods_of
 from tunesmith.core.batch import Encoding
 from tunesmith.core.example import Example
 from tunesmith.core.model import Model
 from tunesmith.core.task import LabellingTask, WritingTask
 from tunesmith.judge.scoring import score
-from tunesmith.models.inference import WRITING_TOKENS, logits_of
+from tunesmith.models.inference import logits_of
 from tunesmith.run.prepared import Prepared
 from tunesmith.tune.fit import CutShort, Evaluate
 
@@ -43,11 +44,10 @@ def mean_likelihood(
     model: Model, task: WritingTask, windows: Sequence[Encoding], *, progress: Callable[[int], None] | None = None
 ) -> float:
     """log p of a token of the gold answers, the mean over all of them, in nats."""
-    seen = logits_of(model, windows, batch_tokens=WRITING_TOKENS, progress=progress, read=task.evidence)
     total, count = 0.0, 0
-    for _, evidence in seen:
-        total += float(evidence[:, 0].double().sum())
-        count += len(evidence)
+    for likelihoods in likelihoods_of(model, task, windows, progress=progress):
+        total += float(likelihoods.double().sum())
+        count += len(likelihoods)
     return total / max(1, count)
 
 
