@@ -12,6 +12,7 @@ from typing import Any, Literal
 from tunesmith.core.example import Example, Span
 from tunesmith.core.tokenizer import Tokenizer
 from tunesmith.prepare.alignment import units_of_example, words_of
+from tunesmith.prepare.answer_lengths import answer_lengths
 from tunesmith.prepare.certificate import Certificate
 from tunesmith.prepare.characters import Level
 from tunesmith.prepare.duplicates import normalized
@@ -59,6 +60,7 @@ def audit(
     level: Level | None = None,
     certificates: Mapping[str, Certificate] | None = None,
     english_only: bool = False,
+    written: bool = False,
 ) -> AuditReport:
     """Look through the splits of one data set.
 
@@ -69,15 +71,15 @@ def audit(
         level: for data with entities, the units that the task tokenises one by one.
         certificates: by split, for data with entities.
         english_only: whether the backbone knows English only.
+        written: whether gold is an answer in words, and not a label.
     """
     sections = [
-        _counts(splits),
-        _balance(splits),
-        _unseen_labels(splits),
+        _counts(splits, labelled=not written),
+        *([_answers(splits)] if written else [_balance(splits), _unseen_labels(splits)]),
         *([_certificate(certificates)] if certificates else []),
         _lengths(splits, tokenizer, max_length, level),
         _duplicates(splits),
-        _conflicts(splits),
+        *([] if written else [_conflicts(splits)]),
         _leaks(splits),
         _script(splits, english_only=english_only),
     ]
@@ -93,12 +95,12 @@ def labels_of(example: Example) -> tuple[str, ...]:
     return ()
 
 
-def _counts(splits: Mapping[str, Sequence[Example]]) -> Section:
+def _counts(splits: Mapping[str, Sequence[Example]], *, labelled: bool) -> Section:
     rows = []
     for name, examples in splits.items():
         entities = any(isinstance(e.gold, tuple) and any(isinstance(g, Span) for g in e.gold) for e in examples)
         labels = Counter(label for example in examples for label in labels_of(example))
-        row: dict[str, Any] = {"split": name, "examples": len(examples), "labels": len(labels)}
+        row: dict[str, Any] = {"split": name, "examples": len(examples)} | ({"labels": len(labels)} if labelled else {})
         row |= {"entities": sum(labels.values())} if entities else {}
         row |= {"unlabelled": sum(example.gold is None for example in examples)}
         rows.append(row)
@@ -107,6 +109,11 @@ def _counts(splits: Mapping[str, Sequence[Example]]) -> Section:
     if empty:
         return Section("Counts", "fail", f"no examples in: {', '.join(empty)}", tuple(rows))
     return Section("Counts", "ok", f"{total} examples in {len(rows)} split(s)", tuple(rows))
+
+
+def _answers(splits: Mapping[str, Sequence[Example]]) -> Section:
+    summary, rows = answer_lengths(splits)
+    return Section("Answers", "ok", summary, tuple(rows))
 
 
 def _balance(splits: Mapping[str, Sequence[Example]]) -> Section:

@@ -2,18 +2,21 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from tunesmith.core.errors import DataError, Place
 from tunesmith.core.example import Example
+from tunesmith.prepare.answer_lengths import answers_of
 from tunesmith.prepare.audit import labels_of
 from tunesmith.prepare.reading import Finding, Rejects, detect, read
 from tunesmith.prepare.splitting import fingerprint, split
 from tunesmith.run.config import RunConfig
 
 NAMES = ("train", "dev", "test")
+WRITTEN = "generation"
+"""The task of rows whose gold is an answer in words"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,13 +62,15 @@ def load(config: RunConfig, *, rejects: Path | None = None) -> RunData:
         rows[name] = _read(config, found, name, rejects)
     record: dict[str, Any] = {"files": dict(files)}
     if data.limit is not None:
-        rows = _thinned(rows, data.limit)
+        rows = _thinned(rows, data.limit, labelled=finding.task != WRITTEN)
         notes.append(f"data.limit = {data.limit}: evenly spaced rows only, without labels that are then not learnt")
     shares = {name: 0.0 if name in rows else _share(config, name) for name in ("dev", "test")}
     if any(shares.values()):
         made = split(rows["train"], dev=shares["dev"], test=shares["test"], by=data.split.by, seed=config.seed)
         rows = {"dev": made.dev, "test": made.test} | rows | {"train": made.train}
         record["made"] = made.record
+    if finding.task == WRITTEN:
+        rows = {"train": rows["train"]} | {name: _asked_once(rows[name]) for name in ("dev", "test")}
     for name in NAMES:
         if not rows.get(name):
             raise DataError(
@@ -90,6 +95,8 @@ def _share(config: RunConfig, name: str) -> float:
 
 def _as_training(config: RunConfig, finding: Finding, examples: Sequence[Example]) -> dict[str, Any]:
     """Read the other splits as the training file was read, and refuse at its line a label that it does not have."""
+    if finding.task == WRITTEN:
+        return finding.options()
     labels = {label for example in examples for label in labels_of(example)}
     labels |= set(config.task.label_names) if config.task else set()
     options = finding.options()
@@ -102,17 +109,32 @@ def _read(config: RunConfig, finding: Finding, name: str, folder: Path | None) -
         return tuple(read(finding.path, finding.format, rejects=rejects))
 
 
-def _thinned(rows: Mapping[str, tuple[Example, ...]], limit: int) -> dict[str, tuple[Example, ...]]:
+def _thinned(rows: Mapping[str, tuple[Example, ...]], limit: int, *, labelled: bool) -> dict[str, tuple[Example, ...]]:
     """At most `limit` rows of each split, evenly spaced, since files are often sorted by label.
 
     Rows of the other splits with a label that no chosen training row has could be neither learnt nor scored fairly.
     """
     chosen = {name: spaced(examples, limit) for name, examples in rows.items()}
+    if not labelled:
+        return chosen
     known = {label for example in chosen["train"] for label in labels_of(example)}
     return {
         name: tuple(example for example in examples if known.issuperset(labels_of(example)))
         for name, examples in chosen.items()
     }
+
+
+def _asked_once(examples: Sequence[Example]) -> tuple[Example, ...]:
+    """Rows that ask the same as one row with all their answers: an answer may be right by any of them."""
+    asked: dict[tuple[object, str], list[Example]] = {}
+    for example in examples:
+        asked.setdefault((example.turns, example.text), []).append(example)
+    return tuple(_joined(same) for same in asked.values())
+
+
+def _joined(same: Sequence[Example]) -> Example:
+    answers = tuple(dict.fromkeys(answer for example in same for answer in answers_of(example)))
+    return replace(same[0], gold=answers) if len(answers) > 1 else same[0]
 
 
 def spaced(examples: tuple[Example, ...], limit: int) -> tuple[Example, ...]:

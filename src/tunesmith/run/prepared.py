@@ -7,7 +7,7 @@ from tunesmith.core.errors import ConfigError, Place
 from tunesmith.core.example import Example
 from tunesmith.core.model import Backbone
 from tunesmith.core.rooms import TASKS
-from tunesmith.core.task import Task
+from tunesmith.core.task import Task, WritingTask
 from tunesmith.core.tokenizer import Tokenizer
 from tunesmith.models.checkpoint import Checkpoint, locate
 from tunesmith.models.loading import load_backbone
@@ -73,6 +73,7 @@ def prepared(config: RunConfig, *, rejects: Path | None = None, check: bool = Tr
         level=task.level if isinstance(task, TokenClassification) else None,
         certificates=certificates,
         english_only=config.backbone in ENGLISH,
+        written=isinstance(task, WritingTask),
     )
     notes = (*data.notes, *_language_note(config, data.train))
     return Prepared(
