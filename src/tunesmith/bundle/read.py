@@ -11,7 +11,7 @@ from typing import Any
 from torch import Tensor
 
 from tunesmith.bundle.integrity import check, read_bytes
-from tunesmith.bundle.manifest import ADDITIONS, CONFIG, TOKENIZER, Manifest
+from tunesmith.bundle.manifest import ADDITIONS, CONFIG, TOKENIZER, TOKENIZER_CONFIG, Manifest
 from tunesmith.core.errors import ModelFileError, Place
 from tunesmith.core.finite import is_finite
 from tunesmith.core.model import Model
@@ -24,6 +24,7 @@ from tunesmith.models.config_file import cleaned
 from tunesmith.models.hub_names import load_hub_state
 from tunesmith.models.loading import build_backbone
 from tunesmith.models.precision import Precision
+from tunesmith.models.template_file import template_in
 from tunesmith.models.weights import read_tensors
 
 
@@ -55,7 +56,12 @@ def load(folder: Path, manifest: Manifest) -> Bundle:
     """Build what a verified `manifest` describes from the files in `folder`; raises what `open_bundle` raises."""
     task = _task(folder, manifest)
     backbone = build_backbone(config_of(folder))
-    tokenizer = Tokenizer(folder / TOKENIZER, max_length=manifest.tokenizer.max_length, causal=backbone.causal)
+    tokenizer = Tokenizer(
+        folder / TOKENIZER,
+        max_length=manifest.tokenizer.max_length,
+        causal=backbone.causal,
+        template=template_in(_object(folder / TOKENIZER_CONFIG), file=str(folder / TOKENIZER_CONFIG)),
+    )
     model = Model(backbone, task.head(backbone))
     load_hub_state(model, weights_of(folder / manifest.weights))
     if manifest.additions:
@@ -70,13 +76,7 @@ def config_of(folder: Path) -> dict[str, Any]:
         ModelFileError: not a JSON object, or with a key that can make a loader run code.
     """
     path = folder / CONFIG
-    try:
-        config = parse(read_bytes(path))
-    except JsonFault as fault:
-        raise _refusal(path, fault.message) from None
-    if not isinstance(config, dict):
-        raise _refusal(path, "is not an object")
-    return cleaned(config, file=str(path))
+    return cleaned(_object(path), file=str(path))
 
 
 def weights_of(path: Path) -> dict[str, Tensor]:
@@ -97,6 +97,16 @@ def _task(folder: Path, manifest: Manifest) -> Task:
     if tuple(task.label_names) != manifest.labels:
         raise _refusal(folder / "bundle.json", "lists other labels than its task")
     return task
+
+
+def _object(path: Path) -> dict[str, Any]:
+    try:
+        value = parse(read_bytes(path))
+    except JsonFault as fault:
+        raise _refusal(path, fault.message) from None
+    if not isinstance(value, dict):
+        raise _refusal(path, "is not an object")
+    return value
 
 
 def _refusal(path: Path, message: str) -> ModelFileError:

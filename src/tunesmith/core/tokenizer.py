@@ -13,9 +13,11 @@ from pathlib import Path
 
 from tokenizers import Tokenizer as FastTokenizer
 
+from tunesmith.core.chat_template import ChatTemplate
 from tunesmith.core.control_tokens import TextReader
 from tunesmith.core.errors import MissingInputError, ModelFileError, Place
-from tunesmith.core.word_pieces import WordReader, word_reader
+from tunesmith.core.segments import SegmentReader
+from tunesmith.core.word_pieces import WordReader, begins_anew, word_reader
 
 REMEMBERED_WORDS = 200_000
 """Word types kept in memory, about 50 MB; beyond it the memory starts afresh."""
@@ -48,11 +50,13 @@ class Framing:
 class Tokenizer:
     """A `tokenizer.json` and the longest window a model takes."""
 
-    def __init__(self, file: Path, *, max_length: int, causal: bool = False) -> None:
+    def __init__(
+        self, file: Path, *, max_length: int, causal: bool = False, template: ChatTemplate | None = None
+    ) -> None:
         """Read `file`; `max_length` counts tokens with special tokens.
 
         For a `causal` model a window is read at its last token, and a word at its last piece: only those have seen
-        all of it.
+        all of it. `template` is how it was taught to see a conversation.
 
         Raises:
             MissingInputError: no such file.
@@ -81,6 +85,7 @@ class Tokenizer:
         self._fast.encode_special_tokens = True
         self.max_length = max_length
         self.causal = causal
+        self.template = template
         self.framing = _framing(self._fast)
         if causal and not self.framing.middle:
             between = tuple(self._fast.encode("\n", add_special_tokens=False).ids)
@@ -106,7 +111,7 @@ class Tokenizer:
     def texts(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids of whole texts without special tokens. Half a surrogate pair is read as U+FFFD."""
         reader = TextReader(self._fast, self._reader.touching.fast, self._reader.touching.control)
-        return reader.read([_encodable(text) for text in texts])
+        return reader.read([encodable(text) for text in texts])
 
     def words(self, words: Sequence[tuple[str, bool]]) -> list[tuple[int, ...]]:
         """Token ids of single words, never empty. Each comes with whether a blank (or the text's start) precedes it.
@@ -118,7 +123,7 @@ class Tokenizer:
         missing = list({word for word in words if word not in known})
         if not missing:
             return [known[word] for word in words]
-        read = self._reader.read([(_encodable(text), blank) for text, blank in missing])
+        read = self._reader.read([(encodable(text), blank) for text, blank in missing])
         fresh = {word: ids or (self.unknown_id,) for word, ids in zip(missing, read, strict=True)}
         found = [known.get(word) or fresh[word] for word in words]
         known.update((word, ids) for word, ids in fresh.items() if len(word[0]) <= REMEMBERED_LENGTH)
@@ -126,11 +131,16 @@ class Tokenizer:
         return found
 
     @cached_property
+    def segments(self) -> SegmentReader:
+        """The reader of texts in which control tokens stand: what a template wrote, never what a user typed."""
+        return SegmentReader(self._fast, self._reader.touching.fast, anew=begins_anew(self._fast))
+
+    @cached_property
     def _reader(self) -> WordReader:
         return word_reader(self._fast)
 
 
-def _encodable(text: str) -> str:
+def encodable(text: str) -> str:
     """The text with every lone surrogate replaced: the library refuses what UTF-8 cannot write."""
     try:
         text.encode()

@@ -62,6 +62,12 @@ def word_reader(fast: FastTokenizer) -> WordReader:
     )
 
 
+def begins_anew(fast: FastTokenizer) -> bool:
+    """Whether a text behind a control token gets the blank that a tokenizer puts before a text, if it puts any."""
+    steps = _steps(_description(fast))
+    return all(step.get("prepend_scheme") != "first" for step in steps)
+
+
 def _description(fast: FastTokenizer) -> dict[str, Any]:
     """Normaliser and pre-tokenizer as the library writes them, without the vocabulary."""
     empty = FastTokenizer.from_str('{"model":{"type":"WordLevel","vocab":{"a":0},"unk_token":"a"}}')

@@ -7,6 +7,8 @@ from tunesmith.core.errors import MissingInputError, Place
 PATTERNS = (
     "config.json",
     "tokenizer.json",
+    "tokenizer_config.json",
+    "chat_template.jinja",
     "README.md",
     "model.safetensors",
     "model.safetensors.index.json",

@@ -11,6 +11,7 @@ from tunesmith.core.task import Task, WritingTask
 from tunesmith.core.tokenizer import Tokenizer
 from tunesmith.models.checkpoint import Checkpoint, locate
 from tunesmith.models.loading import load_backbone
+from tunesmith.models.template_file import chat_template
 from tunesmith.prepare.audit import AuditReport, audit, mostly_chinese
 from tunesmith.prepare.certificate import Certificate, certify
 from tunesmith.run.config import RunConfig
@@ -62,7 +63,12 @@ def prepared(config: RunConfig, *, rejects: Path | None = None, check: bool = Tr
         task.bound(examples)  # a label that training lacks is refused now, not after an hour of training
     backbone = load_backbone(checkpoint, dropout=config.train.dropout)
     longest = min(backbone.max_length - config.method.rows, LONGEST_WINDOW)
-    tokenizer = Tokenizer(checkpoint.tokenizer_file, max_length=longest, causal=backbone.causal)
+    tokenizer = Tokenizer(
+        checkpoint.tokenizer_file,
+        max_length=longest,
+        causal=backbone.causal,
+        template=chat_template(checkpoint) if backbone.causal else None,
+    )
     certificates = certificates_of(task, data.splits(), tokenizer)
     if certificates and check:
         certificates["train"].require(config.data.alignment_loss)
