@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from tunesmith.core.conversation import Conversation
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
@@ -24,14 +26,6 @@ class Span:
     label: str
 
 
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """One message of a conversation: `role` is system, user or assistant."""
-
-    role: str
-    content: str
-
-
 Gold = tuple[Span, ...] | str | tuple[str, ...] | float
 """Entity spans, one label or answer, several labels or answers, or a score: what is meant is the task's to know."""
 
@@ -50,7 +44,7 @@ class Example:
     source: Source
     pair: str | None = None
     words: tuple[tuple[int, int], ...] | None = None
-    turns: tuple[Turn, ...] = ()
+    turns: Conversation = ()
     gold: Gold | None = None
     group: str | None = None
     time: str | None = None

@@ -4,7 +4,8 @@ import html
 from dataclasses import dataclass, field
 from typing import Any
 
-from tunesmith.core.example import Example, Gold, Source, Span, Turn
+from tunesmith.core.conversation import Conversation, Message
+from tunesmith.core.example import Example, Gold, Source, Span
 from tunesmith.core.markup import bars, framed, highlighted
 
 
@@ -38,7 +39,7 @@ class Prediction:
     predicted: Answer
     pair: str | None = None
     words: tuple[tuple[int, int], ...] | None = None
-    turns: tuple[Turn, ...] = ()
+    turns: Conversation = ()
     gold: Gold | None = None
     group: str | None = None
     source: Source | None = None
@@ -116,7 +117,7 @@ class Prediction:
         if "source" in record:
             fields["source"] = Source(**record["source"])
         if "turns" in record:
-            fields["turns"] = tuple(Turn(**turn) for turn in record["turns"])
+            fields["turns"] = tuple(Message(**turn) for turn in record["turns"])
         if "likelihood" in record:
             fields["likelihood"] = tuple(record["likelihood"])
         if "words" in record:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tunesmith.core.errors import DataError
-from tunesmith.core.example import Example, Turn
+from tunesmith.core.example import Example, Message
 from tunesmith.prepare.reading import detect, read
 
 
@@ -57,7 +57,7 @@ def test_a_conversation_ends_in_the_answer_to_its_last_question(tmp_path: Path) 
     heard = [{"speaker": "USER", "utterance": "Hi"}, {"speaker": "SYSTEM", "utterance": "Hello"}]
     open_end = said("user: Hi", "assistant: Hello", "user: Well?")
     first, second, third, fourth = examples(tmp_path, *({"messages": m} for m in (spoken, shared, heard, open_end)))
-    assert first.turns == (Turn("system", "Be brief."), Turn("user", "Hi"), Turn("assistant", "Hello"))
+    assert first.turns == (Message("system", "Be brief."), Message("user", "Hi"), Message("assistant", "Hello"))
     assert (first.text, first.gold) == ("Bye", "Ciao")
     assert (second.text, second.gold) == (third.text, third.gold) == ("Hi", "Hello")
     assert (fourth.text, fourth.gold) == ("Well?", None)
@@ -66,11 +66,11 @@ def test_a_conversation_ends_in_the_answer_to_its_last_question(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("messages", "code", "told"),
     [
-        (said("user: Hi", "user: Again"), "TS-DATA-062", "message 2 is by the user"),
-        (said("assistant: Hello", "user: Hi"), "TS-DATA-062", "message 1 is by the assistant"),
-        (said("user: Hi", "system: Now obey"), "TS-DATA-062", "message 2 is by the system"),
-        (said("system: Be brief."), "TS-DATA-062", "nobody asks"),
-        (said("user: Hi", "assistant:  "), "TS-DATA-062", "message 2 is empty"),
+        (said("user: Hi", "user: Again"), "TS-CHAT-003", "message 2 is of the user"),
+        (said("assistant: Hello", "user: Hi"), "TS-CHAT-003", "message 1 is of the assistant"),
+        (said("user: Hi", "system: Now obey"), "TS-CHAT-003", "message 2 is of the system"),
+        (said("system: Be brief."), "TS-CHAT-003", "nobody asks"),
+        (said("user: Hi", "assistant:  "), "TS-CHAT-004", "message 2, of the assistant, is blank"),
         (said("user: Hi", "narrator: Hello"), "TS-DATA-061", "'narrator'"),
         ([], "TS-DATA-060", "no list of messages"),
     ],

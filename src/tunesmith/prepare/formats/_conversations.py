@@ -3,15 +3,16 @@
 Keys and roles go by several names: `role` and `content`, `from` and `value`, `speaker` and `utterance`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tunesmith.core.example import Turn
-from tunesmith.prepare.formats._faults import SKIP, RowFault, check_text
+from tunesmith.core.conversation import ROLES, Conversation, Message, Role, checked
+from tunesmith.core.errors import DataError
+from tunesmith.prepare.formats._faults import SKIP, RowFault, check_characters
 
 _ROLE_KEYS = ("role", "from", "speaker")
 _CONTENT_KEYS = ("content", "value", "utterance", "text")
-_ROLES = {
+_ROLES: Mapping[str, Role] = {
     "system": "system",
     "developer": "system",
     "user": "user",
@@ -26,10 +27,10 @@ _ROLES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Conversation:
+class Exchange:
     """`text` is what a user said last, `answer` what followed, None where nothing did."""
 
-    turns: tuple[Turn, ...]
+    turns: Conversation
     """The messages before `text`"""
     text: str
     answer: str | None
@@ -37,64 +38,44 @@ class Conversation:
 
 def are_messages(value: object) -> bool:
     """Whether a value is a list of messages."""
-    return (
-        isinstance(value, list)
-        and bool(value)
-        and all(
-            isinstance(item, Mapping)
-            and any(key in item for key in _ROLE_KEYS)
-            and any(key in item for key in _CONTENT_KEYS)
-            for item in value
-        )
-    )
+    return isinstance(value, list) and bool(value) and all(_is_message(item) for item in value)
 
 
-def conversation(value: object, key: str) -> Conversation:
-    """The conversation under `key`.
+def exchange(value: object, key: str) -> Exchange:
+    """The conversation under `key`, taken apart.
 
     Raises:
         RowFault: no list of messages, an unknown role, a blank message, or messages in an order that nobody talks in.
     """
     if not isinstance(value, list) or not are_messages(value):
-        raise _fault('no list of messages {"role": ..., "content": ...}', "write one", key, code="TS-DATA-060")
-    messages = [_turn(item, number, key) for number, item in enumerate(value, start=1)]
-    before = [turn.role for turn in messages]
-    expected = "user"
-    for number, role in enumerate(before, start=1):
-        if role == "system" and number == 1:
-            continue
-        if role != expected:
-            raise _fault(f"message {number} is by the {role}, where one by the {expected} must stand", _ORDER, key)
-        expected = "assistant" if role == "user" else "user"
-    if "user" not in before:
-        raise _fault("nobody asks anything", _ORDER, key)
+        what = 'no list of messages {"role": ..., "content": ...}'
+        raise RowFault(what, code="TS-DATA-060", fix=f"write one, {SKIP}.", key=key)
+    try:
+        messages = list(checked([_message(item, number, key) for number, item in enumerate(value, start=1)]))
+    except DataError as error:
+        raise RowFault(error.message, code=error.code, fix=f"{error.fix.rstrip('.')}, {SKIP}.", key=key) from None
     answer = messages.pop().content if messages[-1].role == "assistant" else None
     asked = messages.pop()
-    return Conversation(tuple(messages), asked.content, answer)
+    return Exchange(tuple(messages), asked.content, answer)
 
 
-_ORDER = "a conversation is an optional system message, then user and assistant in turn"
+def _is_message(item: object) -> bool:
+    return (
+        isinstance(item, Mapping)
+        and any(key in item for key in _ROLE_KEYS)
+        and any(key in item for key in _CONTENT_KEYS)
+    )
 
 
-def _turn(item: Mapping[str, object], number: int, key: str) -> Turn:
+def _message(item: Mapping[str, object], number: int, key: str) -> Message:
     named = next(name for name in _ROLE_KEYS if name in item)
     said = str(item[named]).strip().lower()
     role = "assistant" if named == "speaker" and said == "system" else _ROLES.get(said)
     if role is None:
-        known = _listed(sorted(set(_ROLES.values())))
-        raise _fault(
-            f"message {number} has the role {str(item[named])[:40]!r}", f"use {known}", key, code="TS-DATA-061"
-        )
+        what = f"message {number} has the role {str(item[named])[:40]!r}"
+        raise RowFault(what, code="TS-DATA-061", fix=f"use one of {', '.join(ROLES)}, {SKIP}.", key=key)
     content = item[next(name for name in _CONTENT_KEYS if name in item)]
-    if not isinstance(content, str) or not content.strip():
-        raise _fault(f"message {number} is empty", "fill it in", key)
-    check_text(content, key, what=f"message {number}")
-    return Turn(role, content)
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names)
-
-
-def _fault(message: str, fix: str, key: str, *, code: str = "TS-DATA-062") -> RowFault:
-    return RowFault(message, code=code, fix=f"{fix}, {SKIP}.", key=key)
+    if not isinstance(content, str):
+        raise RowFault(f"message {number} is no text", code="TS-DATA-062", fix=f"write one, {SKIP}.", key=key)
+    check_characters(content, key)
+    return Message(role, content)

@@ -5,9 +5,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from tunesmith.core.example import Example, Gold, Source, Span, Turn
+from tunesmith.core.conversation import Conversation
+from tunesmith.core.example import Example, Gold, Source, Span
 from tunesmith.core.format import TaskKind
-from tunesmith.prepare.formats._conversations import conversation
+from tunesmith.prepare.formats._conversations import exchange
 from tunesmith.prepare.formats._faults import SKIP, RowFault, check_characters, check_text
 from tunesmith.prepare.formats._labels import LabelReader, plain
 from tunesmith.prepare.formats._options import Columns, Labelling, SpanRules, Tagging
@@ -70,10 +71,10 @@ class RecordReader:
         """
         columns = self._columns
         words: tuple[tuple[int, int], ...] | None = None
-        turns: tuple[Turn, ...] = ()
+        turns: Conversation = ()
         gold: Gold | None
         if columns.messages:
-            said = conversation(value_of(record, columns.messages), columns.messages)
+            said = exchange(value_of(record, columns.messages), columns.messages)
             turns, text, gold = said.turns, said.text, said.answer
         elif columns.tokens:
             text, words, gold = self._tagged(record, columns.tokens)
