@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from tunesmith.core.conversation import Message
 from tunesmith.core.errors import DataError
-from tunesmith.core.example import Example, Message
+from tunesmith.core.example import Example
 from tunesmith.prepare.reading import detect, read
 
 
