@@ -16,13 +16,13 @@ from torch import Tensor, nn
 
 from tunesmith.core.batch import Batch
 from tunesmith.core.model import Backbone, Model
-from tunesmith.models.additions import Bottleneck, squeezed
 from tunesmith.models.encoder import Embeddings, Encoder, Layer
 from tunesmith.models.inserted_rows import behind, insert
 from tunesmith.models.packed import PackedLinear
 from tunesmith.models.precision import Precision
 from tunesmith.models.ragged import Plan, plan
 from tunesmith.models.row_counts import padded, picked, rounded
+from tunesmith.models.sublayer import Sublayer
 
 _TYPES: Mapping[Precision, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
@@ -115,11 +115,11 @@ class _Layer:
         self._heads = attention.heads
         self._qkv = PackedLinear(weight, bias, dtype=dtype)
         self._core = copy.deepcopy(attention.core).to(dtype)
-        self._output = _Sublayer(attention.output, dtype)
+        self._output = Sublayer(attention.output, dtype)
         self._attention_norm = _Norm(trained.attention_norm, dtype)
         self._activation = forward.activation
         self._up = PackedLinear(forward.up.weight, forward.up.bias, dtype=dtype)
-        self._down = _Sublayer(forward.down, dtype)
+        self._down = Sublayer(forward.down, dtype)
         self._feed_forward_norm = _Norm(trained.feed_forward_norm, dtype)
 
     def __call__(self, x: Tensor, layout: Plan, rows: int, places: Tensor | None) -> Tensor:
@@ -129,27 +129,6 @@ class _Layer:
             x, mixed = picked(x, places), picked(mixed, places)
         x = self._attention_norm(self._output.added(mixed, x))
         return self._feed_forward_norm(self._down.added(self._up.activated(x, self._activation), x))
-
-
-class _Sublayer:
-    """A linear layer before a residual sum, with the bottleneck behind it where there is one."""
-
-    def __init__(self, trained: nn.Module, dtype: torch.dtype) -> None:
-        plain = trained
-        self._behind: tuple[Tensor, ...] = ()
-        if isinstance(trained, Bottleneck):
-            plain = trained.base
-            own = (trained.down_weight, trained.down_bias, trained.up_weight, trained.up_bias)
-            self._behind = tuple(tensor.detach().to(dtype) for tensor in own)
-        assert isinstance(plain, nn.Linear)
-        self._linear = PackedLinear(plain.weight, plain.bias, dtype=dtype)
-
-    def added(self, x: Tensor, residual: Tensor) -> Tensor:
-        """[N, I] to [N, D], on top of `residual` [N, D]."""
-        if not self._behind:
-            return self._linear.added(x, residual)
-        down, down_bias, up, up_bias = self._behind
-        return residual + squeezed(self._linear(x), down, down_bias, up, up_bias)
 
 
 class _Norm:

@@ -27,11 +27,9 @@ from tunesmith.models.decoder_shape import DecoderShape
 from tunesmith.models.dropout import Dropout
 from tunesmith.models.inserted_rows import behind, insert
 from tunesmith.models.prompt_slot import PromptSlot
+from tunesmith.models.rotary import Turn, turn_at, turned
 from tunesmith.models.row_counts import at
 from tunesmith.models.unfilled import UnfilledLinear, unfilled_table
-
-Turn = tuple[Tensor, Tensor]
-"""Cosine and sine of every row's angles, [N, 1, d] each"""
 
 
 class DecoderAttention(nn.Module):
@@ -56,8 +54,8 @@ class DecoderAttention(nn.Module):
         qkv = F.linear(x, torch.cat([part.weight for part in parts]), torch.cat(biases) if biases else None)
         if turn is not None:
             turning = len(self.query.weight) + len(self.key.weight)
-            turned = _turned(qkv[:, :turning].reshape(len(qkv), -1, turn[0].shape[-1]), turn).flatten(1)
-            qkv = torch.cat([turned, qkv[:, turning:]], 1)
+            heads = turned(qkv[:, :turning].reshape(len(qkv), -1, turn[0].shape[-1]), turn).flatten(1)
+            qkv = torch.cat([heads, qkv[:, turning:]], 1)
         dropout = self.probability if self.training else 0.0
         mixed: Tensor = self.core(qkv, layout, heads=self.heads, dropout=dropout, groups=self.groups)
         return mixed
@@ -165,22 +163,13 @@ class Decoder(Backbone):
         if self.shape.rotary is None:
             return None
         frequencies = self.shape.rotary.frequencies(self.shape.head_size).to(positions.device)
-        angles = (positions + self.prompt.begin).float()[:, None] * frequencies
-        both = torch.cat([angles, angles], 1)[:, None]
-        return both.cos().to(dtype), both.sin().to(dtype)
+        return turn_at(positions + self.prompt.begin, frequencies, dtype)
 
     def _begin(self, module: nn.Module) -> None:
         if isinstance(module, nn.Linear | nn.Embedding):
             nn.init.normal_(module.weight, std=self.shape.initializer_range)
         if isinstance(module, nn.Linear) and module.bias is not None:
             nn.init.zeros_(module.bias)
-
-
-def _turned(x: Tensor, turn: Turn) -> Tensor:
-    """[N, heads, d] with number i and i + d / 2 of each head as a pair that is turned by its angle."""
-    cosine, sine = turn
-    left, right = x.chunk(2, -1)
-    return x * cosine + torch.cat([-right, left], -1) * sine
 
 
 def _norm(shape: DecoderShape) -> nn.Module:

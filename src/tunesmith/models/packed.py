@@ -29,10 +29,10 @@ _NAMES: dict[Activation, tuple[str, str]] = {
 class PackedLinear:
     """`x W^T + b`, with what follows it. For inference only: it has no gradient and no parameters."""
 
-    def __init__(self, weight: Tensor, bias: Tensor, *, dtype: torch.dtype) -> None:
-        """Copies of `weight` [O, I] and `bias` [O] that compute in `dtype`."""
-        weight, self._bias = weight.detach().to(dtype), bias.detach().to(dtype)
-        self._packed = packs(dtype)
+    def __init__(self, weight: Tensor, bias: Tensor | None, *, dtype: torch.dtype) -> None:
+        """Copies of `weight` [O, I] and `bias` [O] that compute in `dtype`. On a GPU there is nothing to pack."""
+        weight, self._bias = weight.detach().to(dtype), None if bias is None else bias.detach().to(dtype)
+        self._packed = weight.device.type == "cpu" and packs(dtype)
         self._weight: Tensor = torch.ops.mkldnn._reorder_linear_weight(weight) if self._packed else weight
 
     def __call__(self, x: Tensor) -> Tensor:
@@ -48,9 +48,18 @@ class PackedLinear:
     def added(self, x: Tensor, residual: Tensor) -> Tensor:
         """[N, I] to [N, O], on top of `residual` [N, O]."""
         if self._packed:
-            total: Tensor = torch.ops.mkldnn._linear_pointwise.binary(x, residual, self._weight, self._bias, "add")
-            return total
+            return self._combined(x, residual, "add")
         return residual + F.linear(x, self._weight, self._bias)
+
+    def multiplied(self, x: Tensor, factor: Tensor) -> Tensor:
+        """[N, I] to [N, O], times `factor` [N, O]."""
+        if self._packed:
+            return self._combined(x, factor, "mul")
+        return factor * F.linear(x, self._weight, self._bias)
+
+    def _combined(self, x: Tensor, other: Tensor, name: str) -> Tensor:
+        found: Tensor = torch.ops.mkldnn._linear_pointwise.binary(x, other, self._weight, self._bias, name)
+        return found
 
     def _fused(self, x: Tensor, name: str, variant: str) -> Tensor:
         found: Tensor = torch.ops.mkldnn._linear_pointwise.default(x, self._weight, self._bias, name, [], variant)

@@ -55,6 +55,13 @@ def merge(model: Model) -> None:
         model.set_submodule(name, module.merged())
 
 
+def plain(module: nn.Module) -> nn.Module:
+    """The module itself, or what a mergeable wrapper computes as a plain one. Nothing is changed."""
+    while isinstance(module, Mergeable):
+        module = module.merged()
+    return module
+
+
 class VocabularyMap:
     """Where a compact embedding stands, and the way back."""
 

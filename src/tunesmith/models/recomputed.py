@@ -1,0 +1,59 @@
+"""Writing with a backbone that keeps nothing: the whole text is read again at every step.
+
+Right for every causal backbone, with whatever a method left in it, and slow: the work of a step grows with the length
+of the text, where `cached_decoder.py` reads one row. It is what backbones get that transformers runs.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from tunesmith.core.errors import ConfigError, Place
+from tunesmith.core.model import Backbone
+from tunesmith.models.incremental import IncrementalModel, IncrementalState, prompt_batch
+
+
+class RecomputedModel(IncrementalModel):
+    """Any causal backbone in evaluation mode."""
+
+    def __init__(self, backbone: Backbone, *, added_rows: int = 0) -> None:
+        """`added_rows`: positions that a method takes from every window.
+
+        Raises:
+            ConfigError: the backbone is not causal.
+        """
+        if not backbone.causal:
+            raise ConfigError(
+                f"a {backbone.config.get('model_type')} reads in both directions, so it cannot write a text",
+                code="TS-MODEL-040",
+                place=Place(key="backbone"),
+                fix="choose a causal model: GPT-2, Llama, Mistral, Qwen2 and the like.",
+            )
+        self._backbone = backbone
+        self.max_length = backbone.max_length - added_rows
+
+    def prefill(self, prompts: Sequence[Sequence[int]]) -> tuple[IncrementalState, Tensor]:
+        """The texts as they are, and hidden states [B, D] of their last tokens."""
+        state = _State(self._backbone, [list(prompt) for prompt in prompts])
+        return state, state.last()
+
+
+class _State(IncrementalState):
+    def __init__(self, backbone: Backbone, texts: list[list[int]]) -> None:
+        self._backbone, self._texts = backbone, texts
+
+    def step(self, tokens: Tensor) -> Tensor:
+        for text, token in zip(self._texts, tokens.tolist(), strict=True):
+            text.append(token)
+        return self.last()
+
+    def reorder(self, rows: Tensor) -> None:
+        self._texts = [list(self._texts[row]) for row in rows.tolist()]
+
+    def last(self) -> Tensor:
+        """[B, D] at the last token of every text."""
+        batch = prompt_batch(self._texts).to(next(self._backbone.parameters()).device)
+        with torch.inference_mode():
+            hidden: Tensor = self._backbone(batch, places=batch.places)
+        return hidden.float()

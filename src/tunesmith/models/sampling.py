@@ -1,0 +1,78 @@
+"""From scores to the next token: the penalty, the filters and the draw.
+
+What the filters keep is what those of transformers keep, in their order: repetition penalty, temperature, top-k, top-p,
+min-p.
+
+Shapes: B texts, V words of the vocabulary.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from tunesmith.core.seed import derived
+from tunesmith.models.decoding import Decoding
+
+
+def penalised(scores: Tensor, seen: Tensor, penalty: float) -> Tensor:
+    """`scores` [B, V] where what was `seen` [B, V] is divided by `penalty` if positive, else multiplied by it.
+
+    Source: Keskar et al. 2019, CTRL, section 4.1.
+    """
+    return torch.where(seen, torch.where(scores < 0, scores * penalty, scores / penalty), scores)
+
+
+def occurring(texts: Sequence[Sequence[int]], like: Tensor) -> Tensor:
+    """Which tokens occur in each text, [B, V] bool, for scores `like` [B, V]. Ids beyond V are left out."""
+    seen = torch.zeros(like.shape, dtype=torch.bool)
+    for row, text in zip(seen, texts, strict=True):
+        ids = torch.tensor(text)
+        row[ids[ids < like.shape[1]]] = True
+    return seen.to(like.device)
+
+
+def filtered(scores: Tensor, decoding: Decoding) -> Tensor:
+    """`scores` [B, V] by the temperature, minus infinity on what is not drawn from; the likeliest always stays."""
+    if decoding.temperature != 1.0:
+        scores = scores / decoding.temperature
+    if 0 < decoding.top_k < scores.shape[1]:
+        least = torch.topk(scores, decoding.top_k).values[:, -1:]
+        scores = scores.masked_fill(scores < least, -torch.inf)
+    if decoding.top_p < 1.0:
+        ascending, order = torch.sort(scores)
+        below = ascending.softmax(-1).cumsum(-1) <= 1 - decoding.top_p
+        below[:, -1] = False
+        scores = scores.masked_fill(torch.zeros_like(below).scatter_(1, order, below), -torch.inf)
+    if decoding.min_p > 0.0:
+        probability = scores.softmax(-1)
+        top = probability.max(-1, keepdim=True)
+        out = (probability < decoding.min_p * top.values).scatter_(1, top.indices, False)
+        scores = scores.masked_fill(out, -torch.inf)
+    return scores
+
+
+def drawn(scores: Tensor, generators: Sequence[torch.Generator]) -> Tensor:
+    """A token for each row of `scores` [B, V] with probability softmax(scores), from one number of each generator.
+
+    The number is looked up in the running sum of probabilities. It has 24 bits and the sum is kept in fp64, so that
+    it always falls short of the whole and a token of probability 0 is never found.
+    """
+    mass = scores.softmax(-1).double().cumsum(-1)
+    draw = torch.cat([torch.rand(1, generator=generator) for generator in generators]).to(mass)
+    return torch.searchsorted(mass, (draw * mass[:, -1])[:, None], right=True)[:, 0]
+
+
+def generators(prompts: Sequence[Sequence[int]], seed: int) -> list[torch.Generator]:
+    """One for each prompt, named by the seed, the prompt's tokens and how often it came before.
+
+    So a text is answered alike alone and in company, and a prompt given twice gets two answers.
+    """
+    came: dict[tuple[int, ...], int] = {}
+    found = []
+    for prompt in prompts:
+        ids = tuple(prompt)
+        came[ids] = came.get(ids, 0) + 1
+        name = " ".join(map(str, ids))
+        found.append(torch.Generator().manual_seed(derived(seed, "decoding", name, came[ids])))
+    return found
