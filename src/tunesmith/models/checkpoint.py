@@ -1,7 +1,7 @@
 """Where a backbone lies: an installed starter, a folder, or a name on the Hugging Face Hub. Imports no torch.
 
-Only `config.json`, safetensors weights and `tokenizer.json` are ever read. Pickled weights are refused: opening them
-can run code.
+Only `config.json`, safetensors weights and `tokenizer.json` are ever read, or made from a GGUF file. Pickled weights
+are refused: opening them can run code.
 """
 
 import hashlib
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith.core.errors import MissingInputError, ModelFileError, Place
+from tunesmith.models import gguf_file
 from tunesmith.models.config_file import read_config, read_json
 from tunesmith.models.hub import download
 from tunesmith.models.starters import STARTERS, starter
@@ -36,17 +37,20 @@ class Checkpoint:
 
 
 def locate(name: str) -> Checkpoint:
-    """Find `starter:english`, `starter:multilingual`, a folder, or a Hub name (the only case that may use a network).
+    """Find a starter, a folder, a GGUF file (or a folder with one), or a Hub name (which alone may use a network).
 
     Raises:
-        MissingExtraError: the starter's package is not installed.
+        MissingExtraError: the starter's package, or the one that decodes GGUF, is not installed.
         MissingInputError: no such folder, or the Hub cannot be reached or has no such model.
         ModelFileError: the folder holds no safetensors weights, no tokenizer, or a configuration that is refused.
+        StorageError: the cache has no room for what is converted.
     """
     if name.startswith("starter:"):
         found = starter(name)
         return read_folder(found.folder, name=name, licence=found.licence)
     folder = _as_path(name)
+    if folder and (file := _gguf(folder)):
+        return read_folder(gguf_file.converted(file), name=name)
     if folder and folder.is_dir():
         return read_folder(folder, name=name)
     if folder is None or folder.exists() or not re.fullmatch(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?", name):
@@ -54,7 +58,8 @@ def locate(name: str) -> Checkpoint:
             f"there is no checkpoint folder {name!r}",
             code="TS-MODEL-001",
             place=Place(key="backbone"),
-            fix=f"give a folder with config.json and model.safetensors, a Hub name, or one of {', '.join(STARTERS)}.",
+            fix="give a folder with config.json and model.safetensors, a GGUF file, a Hub name, or one of "
+            f"{', '.join(STARTERS)}.",
         )
     return read_folder(download(name), name=name)
 
@@ -67,6 +72,23 @@ def _as_path(name: str) -> Path | None:
     except (OSError, RuntimeError, ValueError):
         return None
     return folder
+
+
+def _gguf(path: Path) -> Path | None:
+    """A GGUF file, or the one in a folder that is no checkpoint by itself."""
+    if path.is_file():
+        return path if path.suffix.lower() == ".gguf" else None
+    if not path.is_dir() or (path / "config.json").exists():
+        return None
+    files = sorted(path.glob("*.gguf"))
+    if len(files) > 1:
+        raise ModelFileError(
+            f"{len(files)} GGUF files lie in this folder",
+            code="TS-MODEL-035",
+            place=Place(file=str(path)),
+            fix=f"name the one to take, for example {files[0]}",
+        )
+    return files[0] if files else None
 
 
 def read_folder(folder: Path, *, name: str, licence: str | None = None) -> Checkpoint:

@@ -33,5 +33,5 @@ def download(name: str) -> Path:
             f"{name!r} is neither a folder here nor a model that the Hugging Face Hub gave us ({first[:200]})",
             code="TS-MODEL-008",
             place=Place(key="backbone"),
-            fix="check the spelling and the network, or give a folder, starter:english or starter:multilingual.",
+            fix="check the spelling and the network, or give a folder, a GGUF file or starter:english.",
         ) from None

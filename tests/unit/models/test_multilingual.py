@@ -10,8 +10,8 @@ from safetensors.numpy import load_file
 
 from tunesmith.core.errors import ModelFileError, StorageError
 from tunesmith.core.tokenizer import Tokenizer
-from tunesmith.models import multilingual
 from tunesmith.models.e5_file import E5File
+from tunesmith.models.made_once import cache_folder
 from tunesmith.models.multilingual import converted, hub_tensor_name
 
 PIECES = ["<s>", "<pad>", "</s>", "<unk>", "▁", "a", "b", "▁a"]
@@ -85,7 +85,7 @@ def test_a_file_cut_short_is_refused_and_leaves_nothing_behind(package: Path, le
     file.write_bytes(file.read_bytes()[:length])
     with pytest.raises(ModelFileError, match="TS-MODEL-031"):
         converted(package)
-    assert list((multilingual.cache_folder() / "starters").iterdir()) == []
+    assert list((cache_folder() / "starters").iterdir()) == []
 
 
 def test_a_cache_that_cannot_be_written_is_a_storage_error(
