@@ -11,7 +11,7 @@ from tunesmith.core.errors import DataError, Place
 from tunesmith.core.example import Example
 from tunesmith.core.model import Model
 from tunesmith.core.prediction import Prediction
-from tunesmith.core.task import LabellingTask, Task, WritingTask
+from tunesmith.core.task import AnswerWriter, LabellingTask, Task, WritingTask
 from tunesmith.core.tokenizer import Tokenizer
 from tunesmith.models.inference import WRITING_TOKENS, logits_of
 
@@ -50,11 +50,12 @@ def answered(
     tokenizer: Tokenizer,
     batch_tokens: int = 4096,
     progress: Callable[[int], None] | None = None,
+    writer: AnswerWriter | None = None,
 ) -> Answered:
     """The answers of `model` to `examples`.
 
     `progress` receives the number of windows, or of written answers, finished since its last call; what it raises ends
-    the work.
+    the work. `writer` is the model ready to write, where answers are written and it is known already.
 
     Raises:
         DataError: an example is blank, or not what the task reads.
@@ -68,7 +69,7 @@ def answered(
                 fix="leave the row out.",
             )
     if isinstance(task, WritingTask):
-        written = task.write(model, examples, tokenizer=tokenizer, progress=progress)
+        written = (writer or task.writer(model, tokenizer)).write(examples, progress=progress)
         return Answered(written, task.encode([replace(example, gold=None) for example in examples], tokenizer), [])
     if not isinstance(task, LabellingTask):
         raise TypeError(f"{task.kind()} neither labels nor writes")

@@ -11,6 +11,7 @@ import torch
 
 from tunesmith.bundle.read import Bundle
 from tunesmith.core.errors import UsageError
+from tunesmith.core.task import WritingTask
 from tunesmith.models.answering import answering
 from tunesmith.models.precision import faster
 
@@ -30,4 +31,6 @@ def ready(bundle: Bundle, wanted: Wanted) -> Bundle:
         )
     width = bundle.model.backbone.width
     precision = faster(width, torch.device("cpu")).precision if wanted == "auto" else wanted
+    if isinstance(bundle.task, WritingTask):  # a writer makes a form of its own
+        return replace(bundle, precision=precision)
     return replace(bundle, model=answering(bundle.model, precision=precision), precision=precision)

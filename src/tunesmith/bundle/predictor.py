@@ -5,20 +5,23 @@ company, because windows never see each other.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
 from itertools import count, islice
 from pathlib import Path
 from typing import Final, overload
+
+import torch
 
 from tunesmith.bundle.answered import Answered, answered
 from tunesmith.bundle.display import Predictions
 from tunesmith.bundle.golden import prove
 from tunesmith.bundle.precision import Wanted, ready
 from tunesmith.bundle.read import Bundle, open_bundle
-from tunesmith.core.errors import DataError, Place
+from tunesmith.core.errors import DataError, Place, UsageError
 from tunesmith.core.example import Example, Source
 from tunesmith.core.memory import give_back
 from tunesmith.core.prediction import Prediction
-from tunesmith.core.task import Task
+from tunesmith.core.task import AnswerWriter, Task, WritingTask
 
 CHUNK: Final = 1024
 """Examples held at a time while streaming: enough to sort by length, little enough to stay flat."""
@@ -99,8 +102,37 @@ class Predictor:
                         fix="leave the second text out.",
                     )
         return answered(
-            bundle.model, bundle.task, examples, tokenizer=bundle.tokenizer, batch_tokens=self._batch_tokens
+            bundle.model,
+            bundle.task,
+            examples,
+            tokenizer=bundle.tokenizer,
+            batch_tokens=self._batch_tokens,
+            writer=self._writer,
         )
+
+    def write(self, given: Input) -> Iterator[str]:
+        """The answer to one input in pieces, as it is written.
+
+        Raises:
+            UsageError: the bundle's task labels and does not write.
+            DataError: the input is blank, or not what the task reads.
+        """
+        if self._writer is None:
+            raise UsageError(
+                f"a model for {self.bundle.task.kind()} does not write",
+                code="TS-BUNDLE-035",
+                fix="call predict, which gives the whole answer.",
+            )
+        return self._writer.stream(as_example(given, 1))
+
+    @cached_property
+    def _writer(self) -> AnswerWriter | None:
+        """The model ready to write, for a task that does."""
+        bundle = self.bundle
+        if not isinstance(bundle.task, WritingTask):
+            return None
+        dtype = torch.bfloat16 if bundle.precision == "bf16" else torch.float32
+        return bundle.task.writer(bundle.model, bundle.tokenizer, dtype=dtype)
 
 
 def load(bundle: Path | str, *, precision: Wanted = "fp32") -> Predictor:

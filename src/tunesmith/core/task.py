@@ -4,8 +4,8 @@ Laws, met by every kind (tests/laws): `decode` of perfect scores gives back the 
 survive encoding; the loss of a batch is the sum of the losses of its windows, whatever their company and order.
 """
 
-from abc import abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -119,15 +119,26 @@ class WritingTask(Task):
         """[M] fp32, log p of the token of the gold answer that comes next at each place, in nats."""
 
     @abstractmethod
-    def write(
-        self,
-        model: Model,
-        examples: Sequence[Example],
-        *,
-        tokenizer: Tokenizer,
-        progress: Callable[[int], None] | None = None,
-    ) -> list[Prediction]:
-        """An answer for each example, in order.
+    def writer(self, model: Model, tokenizer: Tokenizer, *, dtype: torch.dtype = torch.float32) -> "AnswerWriter":
+        """The model made ready to write. It keeps weights in a form of its own: later changes are not seen.
 
-        `progress` receives how many examples were finished since it was last called; what it raises ends the work.
+        `dtype` is what it computes in.
         """
+
+
+class AnswerWriter(ABC):
+    """A model that is ready to write answers. Not for two threads at once."""
+
+    @abstractmethod
+    def write(self, examples: Sequence[Example], *, progress: Callable[[int], None] | None = None) -> list[Prediction]:
+        """An answer for each example, in order, the same alone and in company.
+
+        `progress` receives how many answers were finished since its last call; what it raises ends the work.
+
+        Raises:
+            DataError: an example that the model cannot be asked.
+        """
+
+    @abstractmethod
+    def stream(self, example: Example) -> Iterator[str]:
+        """The answer to one example in pieces, as they come; together they are what `write` gives."""

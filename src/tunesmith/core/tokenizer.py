@@ -113,6 +113,11 @@ class Tokenizer:
         reader = TextReader(self._fast, self._reader.touching.fast, self._reader.touching.control)
         return reader.read([encodable(text) for text in texts])
 
+    def text(self, ids: Sequence[int]) -> str:
+        """What token ids say; control tokens among them say nothing."""
+        said: str = self._fast.decode(list(ids), skip_special_tokens=True)
+        return said
+
     def words(self, words: Sequence[tuple[str, bool]]) -> list[tuple[int, ...]]:
         """Token ids of single words, never empty. Each comes with whether a blank (or the text's start) precedes it.
 

@@ -67,19 +67,25 @@ def language_head(backbone: Backbone) -> LanguageHead:
         ConfigError: the backbone does not write, or its checkpoint holds no head.
     """
     if not isinstance(backbone, Decoder):
-        what = "transformers runs it" if backbone.causal else "it is no causal model"
-        raise _no_head(what, "choose one of the families GPT-2, Llama, Mistral and Qwen2, for instance starter:chat.")
+        raise no_head("transformers runs it" if backbone.causal else "it is no causal model")
     if backbone.shape.tied:
         return LanguageHead(backbone.words)
     if backbone.carried is None:  # built from a configuration, to be filled from a bundle
         return LanguageHead(backbone.words, torch.empty_like(backbone.words.weight.detach()))
     if LANGUAGE_HEAD not in backbone.carried:
-        raise _no_head("its checkpoint holds no language head", "take one that was saved with it (...ForCausalLM).")
+        raise no_head("its checkpoint holds no language head")
     return LanguageHead(backbone.words, backbone.carried[LANGUAGE_HEAD])
 
 
-def _no_head(what: str, fix: str) -> ConfigError:
-    return ConfigError(f"this backbone cannot write: {what}", code="TS-MODEL-040", place=Place(key="backbone"), fix=fix)
+def no_head(what: str) -> ConfigError:
+    """The error of a backbone that no answer can be written with."""
+    return ConfigError(
+        f"this backbone cannot write: {what}",
+        code="TS-MODEL-040",
+        place=Place(key="backbone"),
+        fix="choose a causal model of the families GPT-2, Llama, Mistral and Qwen2, saved with its head "
+        "(...ForCausalLM), for instance starter:chat.",
+    )
 
 
 class _LogLikelihood(torch.autograd.Function):

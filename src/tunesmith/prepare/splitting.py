@@ -34,7 +34,7 @@ class Split:
     """JSON-ready: `by`, `seed`, `shares` asked for, `counts` and `labels` reached, `kept_together`, `fingerprint`."""
 
 
-def split(examples: Sequence[Example], *, dev: float, test: float, by: By, seed: int) -> Split:
+def split(examples: Sequence[Example], *, dev: float, test: float, by: By, seed: int, labelled: bool = True) -> Split:
     """Deal the examples out. A share of 0 gives an empty split.
 
     Args:
@@ -43,6 +43,7 @@ def split(examples: Sequence[Example], *, dev: float, test: float, by: By, seed:
         test: Share of the rows for test, likewise; something must be left for train.
         by: What is kept: label shares, groups, or the order of time.
         seed: Another seed deals other rows (except by time).
+        labelled: Whether gold is a label, whose share is kept, and not an answer in words.
 
     Raises:
         ConfigError: shares that leave nothing to train on.
@@ -63,8 +64,9 @@ def split(examples: Sequence[Example], *, dev: float, test: float, by: By, seed:
         units.sort(key=lambda unit: (max(times[row] for row in unit.rows), unit.order))
         rows = dealt_in_order(units, wanted)
     else:
-        rows = dealt_by_label(units, strata_of(examples), wanted)
-    _check_counts(rows, wanted, units)
+        strata = strata_of(examples) if labelled else [("",)] * len(examples)
+        rows = dealt_by_label(units, strata, wanted)
+    _check_counts(rows, wanted, units, labelled=labelled)
     train, dev_rows, test_rows = (tuple(examples[row] for row in sorted(part)) for part in rows)
     parts = {"train": train, "dev": dev_rows, "test": test_rows}
     record: dict[str, Any] = {
@@ -72,7 +74,7 @@ def split(examples: Sequence[Example], *, dev: float, test: float, by: By, seed:
         "seed": seed,
         "shares": {"dev": dev, "test": test},
         "counts": {name: len(part) for name, part in parts.items()},
-        "labels": _label_counts(parts),
+        "labels": _label_counts(parts) if labelled else {},
         "kept_together": sum(len(unit.rows) for unit in units if len(unit.rows) > 1),
         "fingerprint": fingerprint(examples),
     }
@@ -85,7 +87,8 @@ def fingerprint(examples: Sequence[Example]) -> str:
     for example in examples:
         gold = example.gold
         plain = [_plain(item) for item in gold] if isinstance(gold, tuple) else gold
-        digest.update(json.dumps([example.id, example.text, example.pair, plain]).encode("ascii"))
+        turns = [[[turn.role, turn.content] for turn in example.turns]] if example.turns else []
+        digest.update(json.dumps([example.id, example.text, example.pair, plain, *turns]).encode("ascii"))
         digest.update(b"\n")
     return digest.hexdigest()
 
@@ -119,16 +122,19 @@ def _check_shares(dev: float, test: float) -> None:
         )
 
 
-def _check_counts(rows: Sequence[Sequence[int]], wanted: Sequence[int], units: Sequence[Unit]) -> None:
+def _check_counts(
+    rows: Sequence[Sequence[int]], wanted: Sequence[int], units: Sequence[Unit], *, labelled: bool
+) -> None:
+    kept = "each label must stay in train, and " if labelled else ""
     for name, part, count in zip(("train", "dev", "test"), rows, (1, *wanted[1:]), strict=True):
         if count and not part:
             total = sum(len(unit.rows) for unit in units)
             raise DataError(
-                f"{total} rows ({len(units)} that may be parted) do not suffice for {name}: each label must stay in "
-                "train, and rows that say the same or share a group stay together",
+                f"{total} rows ({len(units)} that may be parted) do not suffice for {name}: {kept}rows that say "
+                "the same or share a group stay together",
                 code="TS-DATA-080",
                 place=Place(key="data.split"),
-                fix="give more rows for each label, or name a file for the split.",
+                fix=f"give more rows{' for each label' if labelled else ''}, or name a file for the split.",
             )
 
 

@@ -66,7 +66,8 @@ def load(config: RunConfig, *, rejects: Path | None = None) -> RunData:
         notes.append(f"data.limit = {data.limit}: evenly spaced rows only, without labels that are then not learnt")
     shares = {name: 0.0 if name in rows else _share(config, name) for name in ("dev", "test")}
     if any(shares.values()):
-        made = split(rows["train"], dev=shares["dev"], test=shares["test"], by=data.split.by, seed=config.seed)
+        by, labelled = data.split.by, finding.task != WRITTEN
+        made = split(rows["train"], **shares, by=by, seed=config.seed, labelled=labelled)
         rows = {"dev": made.dev, "test": made.test} | rows | {"train": made.train}
         record["made"] = made.record
     if finding.task == WRITTEN:

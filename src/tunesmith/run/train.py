@@ -4,9 +4,10 @@ Nothing here decides anything a configuration could not: each stage is a call in
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 
-from tunesmith.bundle.answered import answered
+from tunesmith.bundle.answered import answered, likelihoods_of
 from tunesmith.core.example import Example
 from tunesmith.core.memory import give_back
 from tunesmith.core.model import Model
@@ -107,6 +108,13 @@ def concluded(ready: Prepared, model: Model, folder: RunFolder, progress: Callab
 def _answers(
     model: Model, task: Task, examples: Sequence[Example], *, tokenizer: Tokenizer, progress: Callable[[int], None]
 ) -> Iterator[Prediction]:
+    writer = task.writer(model, tokenizer) if isinstance(task, WritingTask) else None
     for start in range(0, len(examples), CHUNK):
         part = examples[start : start + CHUNK]
-        yield from answered(model, task, part, tokenizer=tokenizer, progress=progress).predictions
+        said = answered(model, task, part, tokenizer=tokenizer, progress=progress, writer=writer).predictions
+        if not isinstance(task, WritingTask):
+            yield from said
+            continue
+        found = likelihoods_of(model, task, task.encode(part, tokenizer), progress=progress)
+        for prediction, likelihoods in zip(said, found, strict=True):
+            yield replace(prediction, likelihood=(float(likelihoods.double().sum()), len(likelihoods)))
