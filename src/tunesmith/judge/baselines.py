@@ -4,6 +4,8 @@ spans        all_outside, dictionary
 labels       majority, tfidf_logistic
 multilabel   majority, tfidf_logistic
 scores       mean, tfidf_cosine
+texts        frequent_answer, nearest_answer
+answers      no_answer where the training rows have such, most_similar_sentence
 """
 
 from collections import Counter
@@ -14,7 +16,7 @@ import numpy as np
 from tunesmith.core.errors import UsageError
 from tunesmith.core.example import Example
 from tunesmith.core.prediction import Prediction
-from tunesmith.judge import entity_dictionary, tfidf
+from tunesmith.judge import entity_dictionary, tfidf, written_baselines
 from tunesmith.judge.forms import KINDS
 
 MOST_ROWS = 40_000
@@ -35,6 +37,10 @@ def baselines(kind: str, train: Sequence[Example], test: Sequence[Example]) -> d
     golds = [example.gold for example in learned]
     if kind == "token_classification":
         return _for_spans(learned, test)
+    if kind == "generation":
+        return written_baselines.for_texts(learned, test)
+    if kind == "extractive_qa":
+        return written_baselines.for_answers(learned, test)
     if golds and all(isinstance(gold, int | float) for gold in golds):
         return _for_scores(learned, test)
     if golds and all(isinstance(gold, tuple) for gold in golds):

@@ -1,31 +1,41 @@
-"""The four shapes an answer can have, and what each adds to the books.
+"""The six shapes an answer can have, and what each adds to the books.
 
 spans        token_classification
 labels       text_classification, pair_matching with classes
 multilabel   text_classification whose gold is a tuple
 scores       pair_matching whose gold is a number
+texts        generation: one reference or several
+answers      extractive_qa: spans of the context, or none where the question has no answer there
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
-from tunesmith.core.errors import DataError, Place, UsageError
-from tunesmith.core.example import Span
-from tunesmith.core.prediction import Prediction, ScoredSpan
-from tunesmith.judge.metrics import labels, multilabel, spans
+from tunesmith.core.errors import UsageError
+from tunesmith.core.prediction import Prediction
+from tunesmith.judge import sides
+from tunesmith.judge.metrics import answers, labels, multilabel, spans, writing
 from tunesmith.judge.metrics.counts import Counts, Floats, Row
+from tunesmith.judge.metrics.tokens import script_of
 
-KINDS = ("token_classification", "text_classification", "pair_matching")
+KINDS = ("token_classification", "text_classification", "pair_matching", "generation", "extractive_qa")
+WRITTEN = ("texts", "answers")
+"""The shapes whose answers are read, not counted by label"""
 
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """How one shape of answer is counted, and which of its metrics leads."""
+    """How one shape of answer is counted, and which of its metrics leads.
+
+    `behind` names the statistic that counts what a metric is a share of, where that is not all rows; "" where it is no
+    share at all and may pass 1.
+    """
 
     name: str
     main: str
     row: Callable[[Prediction], Row]
     metrics: Callable[[Counts], dict[str, Floats]]
+    behind: Mapping[str, str] = field(default_factory=dict)
 
 
 def form_of(prediction: Prediction, kind: str) -> str:
@@ -37,80 +47,86 @@ def form_of(prediction: Prediction, kind: str) -> str:
     """
     if kind not in KINDS:
         raise UsageError(f"cannot judge {kind!r}", code="TS-JUDGE-003", fix=f"choose one of: {', '.join(KINDS)}.")
-    gold = prediction.gold
-    if isinstance(gold, tuple):
-        shape = "spans" if kind == "token_classification" else "multilabel"
-        if kind != "pair_matching":
-            return shape
-    elif isinstance(gold, str) and kind != "token_classification":
-        return "labels"
-    elif isinstance(gold, int | float) and kind == "pair_matching":
-        return "scores"
-    raise unfit(prediction, f"a gold answer for {kind}")
+    match kind, prediction.gold:
+        case "token_classification", tuple():
+            return "spans"
+        case "text_classification", tuple():
+            return "multilabel"
+        case "text_classification" | "pair_matching", str():
+            return "labels"
+        case "pair_matching", int() | float():
+            return "scores"
+        case "generation", str() | tuple():
+            return "texts"
+        case "extractive_qa", tuple():
+            return "answers"
+    raise sides.unfit(prediction, f"a gold answer for {kind}")
 
 
-def unfit(prediction: Prediction, wanted: str) -> DataError:
-    """The error for a row that cannot be judged."""
-    source = prediction.source
-    missing = prediction.gold is None
-    return DataError(
-        f"row {prediction.id!r} has no gold label" if missing else f"row {prediction.id!r} does not hold {wanted}",
-        code="TS-JUDGE-001" if missing else "TS-JUDGE-002",
-        place=Place(file=source.file, line=source.line) if source else None,
-        fix="only labelled rows can be scored." if missing else "score one task at a time, and the task of these rows.",
-    )
+def taken_for(prediction: Prediction, form: str) -> list[tuple[str, str]]:
+    """What was taken for what: (gold, predicted) label or entity types, "" for an entity without a counterpart.
 
-
-def _spans_row(prediction: Prediction) -> Row:
-    gold, predicted = prediction.gold, prediction.predicted
-    if not isinstance(gold, tuple) or not isinstance(predicted, tuple):
-        raise unfit(prediction, "entities on both sides")
-    wanted = [item for item in gold if isinstance(item, Span)]
-    said = [item.span() for item in predicted if isinstance(item, ScoredSpan)]
-    if len(wanted) != len(gold) or len(said) != len(predicted):
-        raise unfit(prediction, "entities on both sides")
-    return spans.row(wanted, said)
-
-
-def _labels_row(prediction: Prediction) -> Row:
-    if not isinstance(prediction.gold, str) or not isinstance(prediction.predicted, str):
-        raise unfit(prediction, "one label on both sides")
-    return labels.row(prediction.gold, prediction.predicted)
-
-
-def _multilabel_row(prediction: Prediction) -> Row:
-    return multilabel.row(label_set(prediction, "gold"), label_set(prediction, "predicted"), prediction.scores)
-
-
-def taken_for(prediction: Prediction) -> list[tuple[str, str]]:
-    """What was taken for what: (gold, predicted) label or entity types, "" for an entity without a counterpart."""
-    gold, said = prediction.gold, prediction.predicted
-    if isinstance(gold, str) and isinstance(said, str):
-        return [(gold, said)]
-    if not isinstance(gold, tuple) or not isinstance(said, tuple):
+    Only labels and entities are taken for one another: nothing for any other form.
+    """
+    if form == "labels":
+        return [sides.one_label(prediction)]
+    if form != "spans":
         return []
-    wanted = [item for item in gold if isinstance(item, Span)]
-    found = spans.pairings(wanted, [item.span() for item in said if isinstance(item, ScoredSpan)])
+    found = spans.pairings(*sides.entities(prediction))
     return [(pair.gold.label if pair.gold else "", pair.predicted.label if pair.predicted else "") for pair in found]
 
 
-def label_set(prediction: Prediction, side: str) -> tuple[str, ...]:
-    """The gold or predicted labels of a row with several labels."""
-    value = prediction.gold if side == "gold" else prediction.predicted
-    if not isinstance(value, tuple):
-        raise unfit(prediction, "several labels on both sides")
-    found = tuple(item for item in value if isinstance(item, str))
-    if len(found) != len(value):
-        raise unfit(prediction, "several labels on both sides")
-    return found
+def right(prediction: Prediction, kind: str) -> bool | None:
+    """Whether an answer is entirely right; None where answers are scores.
+
+    Raises:
+        UsageError: a kind that nobody knows how to judge.
+        DataError: the row has no gold, or gold of another kind.
+    """
+    match form_of(prediction, kind):
+        case "spans":
+            wanted, found = sides.entities(prediction)
+            return set(wanted) == set(found)
+        case "labels":
+            label, chosen = sides.one_label(prediction)
+            return label == chosen
+        case "multilabel":
+            gold, said = sides.label_sets(prediction)
+            return set(gold) == set(said)
+        case "scores":
+            return None
+        case form:
+            return FORMS[form].row(prediction)["exact_match", ""] == 1
+
+
+def _spans_row(prediction: Prediction) -> Row:
+    return spans.row(*sides.entities(prediction))
+
+
+def _labels_row(prediction: Prediction) -> Row:
+    return labels.row(*sides.one_label(prediction))
+
+
+def _multilabel_row(prediction: Prediction) -> Row:
+    return multilabel.row(*sides.label_sets(prediction), prediction.scores)
+
+
+def _texts_row(prediction: Prediction) -> Row:
+    return writing.row(*sides.texts(prediction))
+
+
+def _answers_row(prediction: Prediction) -> Row:
+    return answers.row(*sides.answers(prediction), script_of((prediction.text,)))
 
 
 FORMS = {
     form.name: form
     for form in (
         Form("spans", "span_f1", _spans_row, spans.metrics),
-        Form("labels", "accuracy", _labels_row, labels.metrics),
+        Form("labels", "accuracy", _labels_row, labels.metrics, {"mcc": ""}),
         Form("multilabel", "micro_f1", _multilabel_row, multilabel.metrics),
+        Form("texts", "rouge_l", _texts_row, writing.metrics, {"mean_words": "", "length_ratio": ""}),
+        Form("answers", "f1", _answers_row, answers.metrics, answers.BEHIND),
     )
 }
 """The shapes whose metrics are functions of sums; `scores` needs ranks and is counted in `score_rows`."""

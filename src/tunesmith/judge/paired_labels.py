@@ -11,7 +11,7 @@ from itertools import chain
 import numpy as np
 
 from tunesmith.core.prediction import Prediction
-from tunesmith.judge.forms import FORMS, form_of
+from tunesmith.judge.forms import FORMS, WRITTEN, form_of
 from tunesmith.judge.intervals import Metric, interval
 from tunesmith.judge.ledger import Ledger
 from tunesmith.judge.metrics.counts import per_label
@@ -32,14 +32,14 @@ class LabelDifference:
 def label_differences(
     pairs: Iterable[tuple[Prediction, Prediction]], *, kind: str, seed: int = 0, replicates: int = 1000
 ) -> list[LabelDifference]:
-    """The labels of rows that two models answered, the largest difference first; none where rows carry scores.
+    """The labels of rows that two models answered, the largest difference first; none where rows carry no labels.
 
     Raises:
         DataError: rows without gold or of another kind.
     """
     stream = iter(pairs)
     start = next(stream, None)
-    if start is None or (shape := form_of(start[0], kind)) == "scores":
+    if start is None or (shape := form_of(start[0], kind)) in ("scores", *WRITTEN):
         return []
     form = FORMS[shape]
     mine, theirs = Ledger(replicates=replicates), Ledger(replicates=replicates)

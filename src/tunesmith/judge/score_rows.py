@@ -6,10 +6,10 @@ from collections.abc import Callable
 import numpy as np
 
 from tunesmith.core.prediction import Prediction
-from tunesmith.judge.forms import unfit
 from tunesmith.judge.intervals import Draw, Keys, poisson_draws
 from tunesmith.judge.metrics.counts import Floats
 from tunesmith.judge.metrics.scores import Ranking, mean_absolute_error, pearson, spearman
+from tunesmith.judge.sides import unfit
 
 Number = Callable[[Floats], float]
 

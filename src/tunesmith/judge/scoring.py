@@ -102,7 +102,7 @@ def score(
         raise DataError("there is nothing to score", code="TS-JUDGE-004", fix="give at least one labelled row.")
     form = form_of(first, kind)
     seen = _Seen()
-    rows = seen.watch(chain((first,), stream))
+    rows = seen.watch(chain((first,), stream), form)
     if form == "scores":
         return _score_rows(rows, seen, kind=kind, seed=seed, replicates=replicates)
     return _score_counts(rows, seen, kind=kind, form=FORMS[form], main=main, seed=seed, replicates=replicates)
@@ -117,12 +117,12 @@ class _Seen:
         self.truncated = 0
         self.pairs: Counter[tuple[str, str]] = Counter()
 
-    def watch(self, predictions: Iterable[Prediction]) -> Iterator[Prediction]:
+    def watch(self, predictions: Iterable[Prediction], form: str) -> Iterator[Prediction]:
         for prediction in predictions:
             self.rows += 1
             self.groups |= prediction.group is not None
             self.truncated += prediction.truncated > 0
-            self.pairs.update(taken_for(prediction))
+            self.pairs.update(taken_for(prediction, form))
             yield prediction
 
 
@@ -165,7 +165,7 @@ def _score_counts(
     empty = _empty(drawn, spans=form.name == "spans")
     found = {
         name: interval(
-            float(value), np.where(empty, np.nan, spread[name]), evidence=None if name == "mcc" else evidence
+            float(value), np.where(empty, np.nan, spread[name]), evidence=_behind(name, form, exact, evidence)
         )
         for name, value in values.items()
     }
@@ -178,9 +178,17 @@ def _score_counts(
         truncated=seen.truncated,
         metrics=found,
         labels=_labels(exact, drawn, units),
-        confusion=None if form.name == "multilabel" else dict(seen.pairs),
+        confusion=dict(seen.pairs) if form.name in ("spans", "labels") else None,
         fates={fate: int(exact.total(f"fate:{fate}")) for fate in FATES} if form.name == "spans" else None,
     )
+
+
+def _behind(metric: str, form: Form, exact: Counts, evidence: float) -> float | None:
+    """How many independent rows a metric is a share of; None where it is no share."""
+    statistic = form.behind.get(metric)
+    if statistic is None:
+        return evidence
+    return min(evidence, float(exact.total(statistic))) if statistic else None
 
 
 def _units(exact: Counts, drawn: Counts) -> float:

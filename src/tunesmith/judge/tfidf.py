@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from sklearn.multiclass import OneVsRestClassifier
 
 _IDEOGRAPH = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7ff]")
+_BLOCK = 64  # rows whose cosines with all training rows stand in memory at a time
 _LONGEST = 20_000  # characters; a baseline needs no more of a text
 
 Matrix = Any
@@ -58,6 +59,28 @@ def similarities(train: Sequence[Example], golds: Sequence[float], test: Sequenc
     if slope <= 0:
         slope, offset = 1.0, 0.0
     return [float(value) for value in slope * _cosines(vectorizer, test) + offset]
+
+
+def nearest(train: Sequence[Example], test: Sequence[Example]) -> list[int]:
+    """Which training row is most like each test row by the cosine of what was asked; the first of equal ones."""
+    asked = [_asked(example) for example in train]
+    vectorizer = _vectorizer(asked)
+    known = vectorizer.fit_transform(asked).T.tocsr()
+    found: list[int] = []
+    for start in range(0, len(test), _BLOCK):
+        block = vectorizer.transform(_asked(example) for example in test[start : start + _BLOCK])
+        found += (block @ known).toarray().argmax(axis=1).tolist()
+    return found
+
+
+def most_similar(train: Sequence[Example], parts: Sequence[Sequence[str]], asked: Sequence[str]) -> list[int]:
+    """Which of its `parts`, at least one each, is most like each of the questions `asked`; the first of equal ones."""
+    vectorizer = _vectorizer(_texts(train))
+    vectorizer.fit(_texts(train))
+    return [
+        int((vectorizer.transform(some) @ vectorizer.transform([question]).T).toarray().argmax())
+        for some, question in zip(parts, asked, strict=True)
+    ]
 
 
 class _Features:
@@ -128,6 +151,10 @@ def _vectorizer(texts: Sequence[str]) -> "TfidfVectorizer":
 
 def _texts(examples: Sequence[Example]) -> list[str]:
     return [_cut(text) for example in examples for text in (example.text, example.pair) if text]
+
+
+def _asked(example: Example) -> str:
+    return _cut(f"{example.text} {example.pair}" if example.pair else example.text)
 
 
 def _cut(text: str) -> str:

@@ -13,6 +13,12 @@ METRIC_NAMES: Mapping[str, tuple[str, str]] = {
     "micro_f1": ("micro F1", "微平均 F1"),
     "weighted_f1": ("weighted F1", "加权 F1"),
     "spearman": ("Spearman correlation", "Spearman 相关系数"),
+    "rouge_l": ("ROUGE-L", "ROUGE-L"),
+    "bleu": ("BLEU", "BLEU"),
+    "chrf": ("chrF", "chrF"),
+    "f1": ("F1 over words", "词级 F1"),
+    "token_f1": ("F1 over words", "词级 F1"),
+    "exact_match": ("exact match", "完全匹配率"),
 }
 SIGNIFICANT = 0.05
 """The p-value below which a difference is not taken for chance."""
@@ -30,6 +36,10 @@ BASELINE_NAMES: Mapping[str, tuple[str, str]] = {
     "tfidf_logistic": ("TF-IDF + logistic regression", "TF-IDF + 逻辑回归"),
     "mean": ("the mean score", "平均分"),
     "tfidf_cosine": ("TF-IDF cosine", "TF-IDF 余弦"),
+    "frequent_answer": ("the most frequent answer", "最常见的回答"),
+    "nearest_answer": ("the answer to the most similar training question", "最相似训练问题的回答"),
+    "no_answer": ("no answer anywhere", "一律无答案"),
+    "most_similar_sentence": ("the sentence most like the question", "与问题最相似的句子"),
 }
 
 

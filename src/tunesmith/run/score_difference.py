@@ -6,7 +6,8 @@ from typing import Any, Literal
 
 from tunesmith.core.prediction import Prediction, ScoredSpan
 from tunesmith.judge.common_rows import CommonRows, common_rows
-from tunesmith.judge.paired import PairedTest, paired_test
+from tunesmith.judge.forms import right
+from tunesmith.judge.paired import PairedTest, paired_tests
 from tunesmith.judge.paired_labels import LabelDifference, label_differences
 from tunesmith.judge.scoring import score
 from tunesmith.judge.stored import read_predictions
@@ -73,7 +74,7 @@ def score_difference(a: StoredRun, b: StoredRun, *, split: str = "test") -> Scor
         rows=rows,
         tests=tests,
         labels=tuple(label_differences(pairs, kind=kind, seed=SEED)),
-        right=_right(rows),
+        right=_right(rows, kind),
     )
 
 
@@ -94,7 +95,7 @@ def _main(run: StoredRun, split: str) -> str | None:
 def _tests(rows: CommonRows, *, kind: str, main: str | None) -> tuple[PairedTest, ...]:
     scores = score(rows.first, kind=kind, main=main, replicates=0)
     metrics = sorted(scores.metrics, key=lambda name: name != scores.main)
-    return tuple(paired_test(rows.second, rows.first, kind=kind, metric=name, seed=SEED) for name in metrics)
+    return tuple(paired_tests(rows.second, rows.first, kind=kind, metrics=metrics, seed=SEED))
 
 
 def _said(test: PairedTest, rows: CommonRows, split: str) -> tuple[str, Winner | None]:
@@ -115,13 +116,13 @@ def _said(test: PairedTest, rows: CommonRows, split: str) -> tuple[str, Winner |
     return f"{lead}: {facts}, {size}. It is unlikely to be chance.", "b" if better else "a"
 
 
-def _right(rows: CommonRows) -> dict[str, int] | None:
-    if isinstance(rows.first[0].gold, int | float):
+def _right(rows: CommonRows, kind: str) -> dict[str, int] | None:
+    if right(rows.first[0], kind) is None:
         return None
     names = {(True, True): "both", (True, False): "only_a", (False, True): "only_b", (False, False): "neither"}
     found = dict.fromkeys(names.values(), 0)
     for one, other in zip(rows.first, rows.second, strict=True):
-        found[names[_answer(one) == _gold(one), _answer(other) == _gold(other)]] += 1
+        found[names[bool(right(one, kind)), bool(right(other, kind))]] += 1
     return found
 
 
@@ -130,10 +131,6 @@ def _answer(row: Prediction) -> object:
     if isinstance(said, tuple):
         return {item.span() if isinstance(item, ScoredSpan) else item for item in said}
     return said
-
-
-def _gold(row: Prediction) -> object:
-    return set(row.gold) if isinstance(row.gold, tuple) else row.gold
 
 
 def _test_record(test: PairedTest) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Sequence
 from difflib import SequenceMatcher
 
-from tunesmith.judge.metrics.tokens import Script
+from tunesmith.judge.metrics.tokens import Script, shared
 
 _ARTICLE = re.compile(r"\b(a|an|the)\b")
 _NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
@@ -51,7 +51,7 @@ def _f1(gold: list[str], said: list[str], script: Script) -> float:
     if not gold or not said:
         return float(gold == said)
     if script == "chinese":
-        shared = SequenceMatcher(None, gold, said, autojunk=False).find_longest_match().size
+        common = SequenceMatcher(None, gold, said, autojunk=False).find_longest_match().size
     else:
-        shared = (Counter(gold) & Counter(said)).total()
-    return 2 * shared / (len(gold) + len(said))
+        common = shared(Counter(gold), Counter(said))
+    return 2 * common / (len(gold) + len(said))

@@ -14,30 +14,33 @@ from collections.abc import Sequence
 import numpy as np
 
 from tunesmith.judge.metrics.counts import Column, Counts, Floats, ratio
-from tunesmith.judge.metrics.tokens import Grams, grams
+from tunesmith.judge.metrics.tokens import Grams, grams, shared
 
 SIZES = (1, 2, 3, 4)
+_GRAMS, _DISTINCT, _MATCHED = (
+    [(f"{statistic}:{size}", "") for size in SIZES] for statistic in ("grams", "distinct", "matched")
+)
 
 
 def row(said: Sequence[str], references: Sequence[Sequence[str]]) -> dict[Column, float]:
     """What the words of one answer add to the sums, beside the words of its references."""
     nearest = min((abs(len(words) - len(said)), len(words)) for words in references)[1]
     sums: dict[Column, float] = {("words", ""): float(len(said)), ("reference_words", ""): float(nearest)}
-    for size in SIZES:
+    for size, total, distinct, matched in zip(SIZES, _GRAMS, _DISTINCT, _MATCHED, strict=True):
         own = grams(said, size)
         known: Grams = grams(references[0], size)
         for words in references[1:]:
-            known |= grams(words, size)
-        sums[f"grams:{size}", ""] = float(max(0, len(said) - size + 1))
-        sums[f"distinct:{size}", ""] = float(len(own))
-        sums[f"matched:{size}", ""] = float((own & known).total())
+            for gram, count in grams(words, size).items():
+                known[gram] = max(known[gram], count)
+        sums[total] = float(max(0, len(said) - size + 1))
+        sums[distinct] = float(len(own))
+        sums[matched] = float(shared(own, known))
     return sums
 
 
 def bleu(counts: Counts) -> Floats:
     """[...] BLEU in [0, 1]; 0 where nothing is matched or no answer has four words."""
-    matched = [counts.total(f"matched:{size}") for size in SIZES]
-    totals = [counts.total(f"grams:{size}") for size in SIZES]
+    matched, totals = ([counts.sum_of(column) for column in columns] for columns in (_MATCHED, _GRAMS))
     halves = np.zeros(np.shape(totals[0]))
     logs = np.zeros(np.shape(totals[0]))
     for hit, total in zip(matched, totals, strict=True):

@@ -9,37 +9,34 @@ References: Popovic 2015, chrF: character n-gram F-score for automatic MT evalua
 
 from collections import Counter
 from collections.abc import Sequence
-from functools import lru_cache
 
 import numpy as np
 
 from tunesmith.judge.metrics.counts import Column, Counts, Floats, ratio
+from tunesmith.judge.metrics.tokens import shared
 
 SIZES = (1, 2, 3, 4, 5, 6)
 _BETA = 2
+_HIT, _SAID, _GOLD = ([(f"chrf_{side}:{size}", "") for size in SIZES] for side in ("matched", "said", "gold"))
 
 
 def row(said: str, references: Sequence[str]) -> dict[Column, float]:
     """What one answer adds to the sums."""
     own = _characters(said)
     best = max((_compared(own, _characters(reference)) for reference in references), key=lambda sums: float(_f(*sums)))
-    sums: dict[Column, float] = {}
-    for size, hit, ours, theirs in zip(SIZES, *best, strict=True):
-        sums[f"chrf_matched:{size}", ""] = float(hit)
-        sums[f"chrf_said:{size}", ""] = float(ours)
-        sums[f"chrf_gold:{size}", ""] = float(theirs)
-    return sums
+    return {
+        column: float(value)
+        for columns, values in zip((_HIT, _SAID, _GOLD), best, strict=True)
+        for column, value in zip(columns, values, strict=True)
+    }
 
 
 def chrf(counts: Counts) -> Floats:
     """[...] chrF in [0, 1]."""
-    hit, said, gold = (
-        np.stack([counts.total(f"chrf_{side}:{size}") for size in SIZES]) for side in ("matched", "said", "gold")
-    )
+    hit, said, gold = (np.stack([counts.sum_of(column) for column in columns]) for columns in (_HIT, _SAID, _GOLD))
     return _f(hit, said, gold)
 
 
-@lru_cache(maxsize=512)  # references come back for every model, and long ones are slow to count
 def _characters(text: str) -> tuple[Counter[str], ...]:
     letters = "".join(text.split())
     return tuple(Counter([letters[start : start + size] for start in range(len(letters) - size + 1)]) for size in SIZES)
@@ -47,10 +44,7 @@ def _characters(text: str) -> tuple[Counter[str], ...]:
 
 def _compared(own: Sequence[Counter[str]], known: Sequence[Counter[str]]) -> tuple[Floats, Floats, Floats]:
     """[6] each: matched, said and gold n-grams; a size that the reference lacks is not said either."""
-    hit = [
-        sum(min(count, theirs[gram]) for gram, count in ours.items() if gram in theirs)
-        for ours, theirs in zip(own, known, strict=True)
-    ]
+    hit = [shared(ours, theirs) for ours, theirs in zip(own, known, strict=True)]
     gold = np.array([theirs.total() for theirs in known], dtype=np.float64)
     said = np.array([ours.total() for ours in own], dtype=np.float64) * (gold > 0)
     return np.array(hit, dtype=np.float64), said, gold

@@ -9,7 +9,7 @@ computation revisited.
 from collections.abc import Sequence
 
 from tunesmith.judge.metrics.counts import Column
-from tunesmith.judge.metrics.tokens import grams
+from tunesmith.judge.metrics.tokens import grams, shared
 
 
 def row(said: Sequence[str], references: Sequence[Sequence[str]]) -> dict[Column, float]:
@@ -23,7 +23,7 @@ def row(said: Sequence[str], references: Sequence[Sequence[str]]) -> dict[Column
 
 def _overlap(said: Sequence[str], gold: Sequence[str], *, size: int) -> float:
     own, known = grams(said, size), grams(gold, size)
-    return _f((own & known).total(), own.total(), known.total())
+    return _f(shared(own, known), own.total(), known.total())
 
 
 def _f(hit: int, said: int, gold: int) -> float:

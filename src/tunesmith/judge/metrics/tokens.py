@@ -10,13 +10,14 @@ References: Post 2018, A Call for Clarity in Reporting BLEU Scores (sacrebleu's 
 import re
 from collections import Counter
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, TypeVar
 
 from tunesmith.prepare.audit import mostly_chinese
 from tunesmith.prepare.characters import pattern
 
 Script = Literal["chinese", "latin", "other"]
 Grams = Counter[tuple[str, ...]]
+T = TypeVar("T", str, tuple[str, ...])
 
 # As in sacrebleu 2.6. The first range is wider than meant there (quotes and dashes stand in it), and kept: a BLEU
 # that is not the field's own cannot be compared with anything.
@@ -34,6 +35,8 @@ _PLAIN_WORD = re.compile(r"[a-z0-9]+")
 
 def script_of(texts: Sequence[str]) -> Script:
     """What most letters of the texts belong to; "latin" where there is no letter."""
+    if all(text.isascii() for text in texts):
+        return "latin"
     if mostly_chinese(texts):
         return "chinese"
     letters = [character.isascii() for text in texts for character in text if character.isalpha()]
@@ -62,6 +65,12 @@ def rouge_words(text: str, script: Script) -> list[str]:
     if script == "latin":
         return _PLAIN_WORD.findall(text.lower())
     return [word for word in pattern("words").findall(text.lower()) if word[0].isalnum()]
+
+
+def shared(first: Counter[T], second: Counter[T]) -> int:
+    """How many members two multisets have in common."""
+    both = first.keys() & second.keys()
+    return sum(map(min, map(first.__getitem__, both), map(second.__getitem__, both)))
 
 
 def grams(words: Sequence[str], size: int) -> Grams:
