@@ -109,8 +109,8 @@ def error_record(mistake: Mistake) -> dict[str, Any]:
         "source": str(prediction.source) if prediction.source else None,
         "severity": round(mistake.severity, 4),
         "labels": list(mistake.labels),
-        "pair": None if prediction.pair is None else _shortened(prediction.pair),
-        "text": _shortened(prediction.text),
+        "pair": None if prediction.pair is None else shortened(prediction.pair),
+        "text": shortened(prediction.text),
         "truncated": prediction.truncated,
     }
     if mistake.pairs:
@@ -143,7 +143,8 @@ def _shown(value: object) -> list[str]:
     return [f"{value:.3f}" if isinstance(value, float) else str(value)]
 
 
-def _shortened(text: str) -> str:
+def shortened(text: str) -> str:
+    """The text made visible, cut where it is too long to read in a list."""
     text = visible(text)
     return text if len(text) <= _EXCERPT else f"{text[: _EXCERPT - 1]}…"
 

@@ -12,10 +12,12 @@ from tunesmith.core.prediction import Prediction
 from tunesmith.judge.audit_tables import audit_view, facts_view
 from tunesmith.judge.curves import learning_curves
 from tunesmith.judge.errors_table import error_record, worst_errors
+from tunesmith.judge.forms import WRITTEN
 from tunesmith.judge.intervals import key_of
 from tunesmith.judge.metrics.spans import FATES
 from tunesmith.judge.stored import read_predictions
 from tunesmith.judge.truth import BASELINE_NAMES, LEADS, METRIC_NAMES
+from tunesmith.judge.written_rows import samples, worst
 from tunesmith.web.loading import asset, page
 
 HEAT_LABELS = 24
@@ -37,8 +39,7 @@ def write_page(
     """
     stored = read_predictions(predictions)
     split = report["splits"][report["headline_split"]]
-    mistakes, wrong = worst_errors(stored)
-    errors = [error_record(mistake) for mistake in mistakes]
+    errors, wrong, picked = _rows(stored, split)
     context = {
         "report": report,
         "verdict": _verdict(report),
@@ -47,6 +48,7 @@ def write_page(
         "audit": audit_view(audit),
         "errors": errors,
         "wrong": wrong,
+        "samples": picked,
         "error_labels": sorted({label for error in errors for label in error["labels"]}),
         "hues": _hues(split, errors),
         "fates": FATES,
@@ -63,6 +65,15 @@ def write_audit_page(audit: Mapping[str, Any], out: Path, *, title: str) -> Path
         CannotCreateError: the page may not be written.
     """
     return written(out, page("audit.html.j2", {"audit": audit_view(audit), "title": title} | language()))
+
+
+def _rows(stored: Iterable[Prediction], split: Mapping[str, Any]) -> tuple[list[dict[str, Any]], int, list[Any]]:
+    """The worst rows, how many are not right in all, and for written answers a few that nobody chose."""
+    form, main = split["form"], split["main_metric"]
+    if form in WRITTEN:
+        return *worst(stored, form=form, main=main), samples(stored, form=form, main=main)
+    mistakes, wrong = worst_errors(stored)
+    return [error_record(mistake) for mistake in mistakes], wrong, []
 
 
 def _verdict(report: Mapping[str, Any]) -> dict[str, tuple[str, str]]:

@@ -37,7 +37,7 @@ BASELINE_NAMES: Mapping[str, tuple[str, str]] = {
     "mean": ("the mean score", "平均分"),
     "tfidf_cosine": ("TF-IDF cosine", "TF-IDF 余弦"),
     "frequent_answer": ("the most frequent answer", "最常见的回答"),
-    "nearest_answer": ("the answer to the most similar training question", "最相似训练问题的回答"),
+    "nearest_answer": ("the answer to the most similar question", "最相似问题的回答"),
     "no_answer": ("no answer anywhere", "一律无答案"),
     "most_similar_sentence": ("the sentence most like the question", "与问题最相似的句子"),
 }

@@ -127,6 +127,7 @@ function drawAll() {
 // The error list: a label, a search, and a few at a time.
 const STEP = 20;
 const rows = [...document.querySelectorAll(".error")].map((node) => ({ node, labels: JSON.parse(node.dataset.labels), text: node.textContent.toLowerCase() }));
+const counted = { scores: "errors.count_scores", texts: "errors.count_written", answers: "errors.count_written" }[charts.form] ?? "errors.count";
 const filter = { label: "", text: "", most: STEP };
 
 function list() {
@@ -135,7 +136,7 @@ function list() {
   for (const row of rows) row.node.hidden = !visible.has(row);
   const count = place("error-count");
   if (!count) return;
-  count.textContent = t(charts.form === "scores" ? "errors.count_scores" : "errors.count").replace("{shown}", visible.size).replace("{kept}", matching.length).replace("{wrong}", count.dataset.wrong);
+  count.textContent = t(counted).replace("{shown}", visible.size).replace("{kept}", matching.length).replace("{wrong}", count.dataset.wrong);
   place("error-none").hidden = matching.length > 0;
   place("error-more").hidden = matching.length <= filter.most;
 }
