@@ -6,8 +6,9 @@ import pytest
 
 from tunesmith.core.errors import UsageError
 from tunesmith.core.example import Example, Gold, Source, Span
+from tunesmith.core.prediction import Prediction, ScoredSpan
 from tunesmith.judge import baselines as module
-from tunesmith.judge import entity_dictionary
+from tunesmith.judge import entity_dictionary, written_baselines
 from tunesmith.judge.baselines import baselines, thinned
 from tunesmith.judge.scoring import score
 
@@ -23,6 +24,7 @@ def example(text: str, gold: Gold | None, *, pair: str | None = None, words: boo
     return Example(id=text, text=text, gold=gold, pair=pair, source=Source("f", 1), words=borders)
 
 
+KINDS_OF_SPANS = ("token_classification", "extractive_qa")
 TRAIN = [
     example("Ann Lee flew to New York City", (Span(0, 7, "PER"), Span(16, 29, "LOC")), words=True),
     example("New York is large", (Span(0, 8, "LOC"),), words=True),
@@ -113,9 +115,53 @@ def test_scores() -> None:
     assert score(found["tfidf_cosine"], kind="pair_matching", replicates=0).metrics["spearman"].value > 0.8
 
 
-@pytest.mark.parametrize("kind, gold", [("text_classification", "a"), ("token_classification", ())])
+def test_written_answers() -> None:
+    rows = [example(f"where is parcel {i}", ("It is on its way.", "Soon.")) for i in range(4)]
+    rows += [example(f"I want to return lamp {i}", f"Send lamp {i} back.") for i in range(3)]
+    found = baselines("generation", rows, [example("return the lamp 2 please", "x"), example("my parcel", "y")])
+    assert list(found) == ["frequent_answer", "nearest_answer"]
+    assert [row.predicted for row in found["frequent_answer"]] == ["It is on its way."] * 2
+    assert [row.predicted for row in found["nearest_answer"]] == ["Send lamp 2 back.", "It is on its way."]
+    assert list(baselines("generation", [example(" ", "a")], rows)) == ["frequent_answer"]
+    assert baselines("generation", [], rows) == {}
+
+
+def test_answers_from_a_text() -> None:
+    text = "Ann lives in Oslo. Bob mends violins, 3.5 a day!  Who knows?\n在北京。她来了"
+    assert [text[start:end] for start, end in written_baselines.sentences(text)] == [
+        "Ann lives in Oslo.", "Bob mends violins, 3.5 a day!", "Who knows?", "在北京。", "她来了",
+    ]  # fmt: skip
+    rows = [
+        example(text, (Span(0, 3, "answer"),), pair="violins mended by whom, 3.5 a day"),
+        example(text, (), pair="Ann lives where?"),
+    ]
+    found = baselines("extractive_qa", rows, rows)
+    assert list(found) == ["no_answer", "most_similar_sentence"]
+    assert all(row.predicted == () for row in found["no_answer"])
+    assert [said(row) for row in found["most_similar_sentence"]] == [
+        "Bob mends violins, 3.5 a day!", "Ann lives in Oslo.",
+    ]  # fmt: skip
+    assert list(baselines("extractive_qa", rows[:1], [example("", (), pair="?")])) == ["most_similar_sentence"]
+    assert baselines("extractive_qa", [], rows) == {}
+
+
+def said(row: Prediction) -> str:
+    assert isinstance(row.predicted, tuple)
+    (span,) = (span for span in row.predicted if isinstance(span, ScoredSpan))
+    return row.text[span.start : span.end]
+
+
+@pytest.mark.parametrize(
+    "kind, gold",
+    [
+        ("text_classification", "a"),
+        ("token_classification", ()),
+        ("generation", "a"),
+        ("extractive_qa", (Span(0, 3, "answer"),)),
+    ],
+)
 def test_a_baseline_does_not_look_at_test_labels(kind: str, gold: Gold) -> None:
-    train = TRAIN if kind == "token_classification" else [example(f"t {i}", "ab"[i % 2]) for i in range(10)]
+    train = TRAIN if kind in KINDS_OF_SPANS else [example(f"t {i}", "ab"[i % 2]) for i in range(10)]
     test = [example(f"New York t {i}", gold) for i in range(4)]
     blind = [replace(row, gold=None) for row in test]
     seen, unseen = baselines(kind, train, test), baselines(kind, train, blind)

@@ -1,14 +1,18 @@
 """What a user wrote stays text: in labels, texts, names, findings and facts."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tunesmith.core.errors import CannotCreateError
 from tunesmith.core.example import Source, Span
 from tunesmith.core.prediction import Prediction, ScoredSpan
-from tunesmith.judge.page import write_audit_page, write_page
+from tunesmith.judge.forms import FORMS, KINDS
+from tunesmith.judge.metrics.counts import Counts
+from tunesmith.judge.page import language, write_audit_page, write_page
 from tunesmith.judge.report import RunFacts, build_report, judge_split
 from tunesmith.judge.stored import write_predictions
 
@@ -39,6 +43,46 @@ def evil_page(folder: Path, *, spans: bool) -> str:
     report = build_report({"test": judge_split(rows, {}, kind=kind, replicates=20)}, facts)
     audit = {"sections": [{"title": EVIL, "summary": EVIL, "status": EVIL, "rows": [{EVIL: EVIL}]}]}
     return write_page(report, stored, folder / "no-journal", folder / "report.html", audit=audit).read_text("utf-8")
+
+
+def evil_written_page(folder: Path, kind: str) -> str:
+    gold, predicted = ((EVIL, "b"), EVIL) if kind == "generation" else ((Span(9, 20, "answer"),), ())
+    rows = [
+        Prediction(id=f"{EVIL}{i}", text=f"{EVIL}\x1b[31m \u202e", pair=EVIL, gold=gold, predicted=predicted)
+        for i in range(3)
+    ]
+    rows.append(replace(rows[0], id="wrong", predicted="c" if kind == "generation" else (ScoredSpan(0, 4, EVIL, 0.9),)))
+    stored = folder / "p.jsonl"
+    write_predictions(stored, rows)
+    split = judge_split(rows, {EVIL: rows}, kind=kind, replicates=20)
+    report = build_report({"test": split}, RunFacts(task=kind, name=EVIL))
+    return write_page(report, stored, folder / "no-journal", folder / "report.html").read_text("utf-8")
+
+
+@pytest.mark.parametrize("kind", ["generation", "extractive_qa"])
+def test_written_answers_are_shown_beside_their_gold_and_cannot_act(tmp_path: Path, kind: str) -> None:
+    html = evil_written_page(tmp_path, kind)
+    assert "<script>alert" not in html and "<img" not in html
+    assert "\x1b" not in html and "\u202e" not in html
+    assert html.count('<li class="sample">') == 4, "fewer rows than ten are all shown"
+    assert html.count('<li class="error"') == (1 if kind == "generation" else 4)
+    assert 'id="confusion"' not in html and 'id="labels"' not in html
+    assert ("written.context" in re.sub(r"<script.*?</script>", "", html, flags=re.DOTALL)) == (kind != "generation")
+
+
+def test_other_pages_have_no_samples(tmp_path: Path) -> None:
+    assert 'id="samples"' not in evil_page(tmp_path, spans=False)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_metric_and_task_has_a_name_in_both_languages(kind: str) -> None:
+    texts = language()["texts"]
+    assert f"task.{kind}" in texts
+    known = {"token_classification": ["span_f1"], "pair_matching": ["spearman", "pearson", "mae"]}.get(kind, [])
+    for form in FORMS.values():
+        known += form.metrics(Counts([("no_answer", ""), ("has_answer", "")], np.zeros(2)))
+    missing = [name for name in known if not texts.get(f"metric.{name}", {}).get("zh")]
+    assert missing == []
 
 
 @pytest.mark.parametrize("spans", [True, False])

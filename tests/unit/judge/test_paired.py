@@ -9,7 +9,9 @@ from scipy.stats import binomtest
 from tunesmith.core.errors import DataError, UsageError
 from tunesmith.core.example import Span
 from tunesmith.core.prediction import Prediction, ScoredSpan
-from tunesmith.judge.paired import paired_test
+from tunesmith.judge.paired import paired_test, paired_tests
+from tunesmith.judge.paired_labels import label_differences
+from tunesmith.judge.scoring import score
 
 
 def labelled(right: float, *, seed: int, count: int = 300, group: bool = False) -> list[Prediction]:
@@ -30,6 +32,59 @@ def tagged(keep: float, *, seed: int, count: int = 200) -> list[Prediction]:
         said = tuple(ScoredSpan(s.start, s.end, s.label, 0.9) for s in gold if luck.random() < keep)
         rows.append(Prediction(id=str(i), text="t" * 40, gold=gold, predicted=said))
     return rows
+
+
+def written(keep: float, *, seed: int, count: int = 120) -> list[Prediction]:
+    truth, luck = random.Random(0), random.Random(seed)
+    rows = []
+    for i in range(count):
+        gold = [truth.choice("abcdefgh") for _ in range(truth.randint(4, 12))]
+        said = [word for word in gold if luck.random() < keep]
+        rows.append(Prediction(id=str(i), text="t", gold=" ".join(gold), predicted=" ".join(said)))
+    return rows
+
+
+def found_spans(right: float, *, seed: int, count: int = 120) -> list[Prediction]:
+    luck = random.Random(seed)
+    rows = []
+    for i in range(count):
+        gold = (Span(0, 3, "answer"),) if i % 4 else ()
+        said = gold if luck.random() < right else (Span(4, 9, "answer"),)
+        spans = tuple(ScoredSpan(span.start, span.end, span.label, 0.9) for span in said)
+        rows.append(Prediction(id=str(i), text="Ann lives in Oslo", pair="Who?", gold=gold, predicted=spans))
+    return rows
+
+
+WRITTEN = {"generation": written, "extractive_qa": found_spans}
+
+
+@pytest.mark.parametrize("kind, metric", [("generation", "rouge_l"), ("generation", "bleu"), ("extractive_qa", "f1")])
+def test_the_better_of_two_writers_is_told_and_luck_is_not(kind: str, metric: str) -> None:
+    good, poor, like = (WRITTEN[kind](share, seed=seed) for share, seed in ((0.9, 1), (0.6, 2), (0.9, 3)))
+    found = paired_test(good, poor, kind=kind, metric=metric, replicates=300)
+    assert found.low > 0 and found.p_value < 0.01 and found.test == "approximate randomisation"
+    chance = paired_test(good, like, kind=kind, metric=metric, replicates=300)
+    assert chance.low < 0 < chance.high and chance.p_value > 0.05
+
+
+@pytest.mark.parametrize("kind", WRITTEN)
+def test_one_pass_serves_every_metric(kind: str) -> None:
+    one, other = WRITTEN[kind](0.9, seed=1, count=40), WRITTEN[kind](0.6, seed=2, count=40)
+    metrics = list(score(one, kind=kind, replicates=0).metrics)
+    together = paired_tests(one, other, kind=kind, metrics=metrics, replicates=100)
+    assert [test.metric for test in together] == metrics
+    for test in together:
+        assert test.low <= test.difference <= test.high
+        assert test == paired_test(one, other, kind=kind, metric=test.metric, replicates=100)
+        assert test.first == pytest.approx(score(one, kind=kind, replicates=0).metrics[test.metric].value)
+    same = paired_tests(one, one, kind=kind, metrics=metrics, replicates=50)
+    assert all((test.low, test.high, test.p_value) == (0, 0, 1) for test in same)
+
+
+@pytest.mark.parametrize("kind", WRITTEN)
+def test_written_answers_have_no_labels_to_differ_in(kind: str) -> None:
+    one, other = WRITTEN[kind](0.9, seed=1, count=9), WRITTEN[kind](0.6, seed=2, count=9)
+    assert label_differences(zip(one, other, strict=True), kind=kind) == []
 
 
 def test_a_model_against_itself_is_no_difference() -> None:

@@ -49,7 +49,25 @@ def number_rows(count: int) -> Iterator[Prediction]:
         yield Prediction(id=f"r{i}", text="t", pair="u", gold=gold, predicted=gold + rng.gauss(0, 1))
 
 
+def text_rows(count: int) -> Iterator[Prediction]:
+    rng = random.Random(6)
+    for i in range(count):
+        gold = [" ".join(rng.choice("abcdefg") for _ in range(rng.randint(1, 9))) for _ in range(rng.randint(1, 2))]
+        said = " ".join(letter for letter in gold[0].split() if rng.random() < 0.8)
+        yield Prediction(id=f"r{i}", text="t", gold=tuple(gold), predicted=said)
+
+
+def answer_rows(count: int) -> Iterator[Prediction]:
+    rng = random.Random(8)
+    for i in range(count):
+        gold = (Span(2, 5 + 2 * rng.randint(0, 4), "answer"),) if rng.random() < 0.8 else ()
+        said = (ScoredSpan(2, 5, "answer", 0.9),) if rng.random() < 0.9 else ()
+        yield Prediction(id=f"r{i}", text="a b c d e f g h i j k l", pair="q", gold=gold, predicted=said)
+
+
 CASES = {
+    "generation": (text_rows, "texts", "rouge_l"),
+    "extractive_qa": (answer_rows, "answers", "f1"),
     "token_classification": (span_rows, "spans", "span_f1"),
     "text_classification": (label_rows, "labels", "accuracy"),
     "pair_matching": (number_rows, "scores", "spearman"),
@@ -134,6 +152,34 @@ def test_without_replicates_intervals_collapse() -> None:
 
 def test_the_main_metric_can_be_named() -> None:
     assert score(label_rows(20), kind="text_classification", main="macro_f1", replicates=10).main == "macro_f1"
+
+
+@pytest.mark.parametrize("make, kind", [(text_rows, "generation"), (answer_rows, "extractive_qa")])
+def test_written_answers_have_no_labels_and_nothing_is_taken_for_anything(make: object, kind: str) -> None:
+    assert callable(make)
+    found = score(make(60), kind=kind, replicates=100)
+    assert found.labels == () and found.confusion is None and "confusion" not in found.as_record()
+    assert all(metric.low <= metric.value <= metric.high for metric in found.metrics.values())
+    assert found.headline.low < found.headline.high
+
+
+def test_the_doubt_of_perfect_answers_is_that_of_the_rows_behind_them() -> None:
+    gold, text = (Span(0, 3, "answer"),), "Ann lives here"
+    asked = [
+        Prediction(id=str(i), text=text, gold=gold, predicted=(ScoredSpan(0, 3, "answer", 1.0),)) for i in range(20)
+    ]
+    unanswerable = [Prediction(id=f"n{i}", text=text, gold=(), predicted=()) for i in range(5)]
+    found = score([*asked, *unanswerable], kind="extractive_qa").metrics
+    assert found["f1"].low == pytest.approx(0.025 ** (1 / 25))
+    assert found["no_answer_accuracy"].low == pytest.approx(0.025 ** (1 / 5))
+    one_word = [Prediction(id=str(i), text="t", gold="yes", predicted="yes") for i in range(20)]
+    words = score(one_word, kind="generation").metrics["mean_words"]
+    assert words.low == words.value == words.high == 1, "a mean of words is no share of rows"
+
+
+@pytest.mark.parametrize("main", ["exact_match", "token_f1", "bleu", "chrf"])
+def test_another_metric_of_written_answers_can_lead(main: str) -> None:
+    assert score(text_rows(20), kind="generation", main=main, replicates=10).main == main
 
 
 def test_confusion_of_entities_names_missed_and_invented_ones() -> None:

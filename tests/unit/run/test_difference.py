@@ -79,6 +79,19 @@ def test_a_difference_that_may_be_chance_has_no_winner(runs: Path) -> None:
     assert scores.sentence.startswith("Neither is shown to be better") and scores.sentence.endswith("It may be chance.")
 
 
+def test_written_answers_are_compared_by_all_their_metrics(runs: Path) -> None:
+    for name, words in (("full", "send it back"), (DEEP, "send it")):
+        config = json.loads((runs / name / "config.json").read_text(encoding="utf-8"))
+        config["config"]["task"] = {"kind": "generation"}
+        (runs / name / "config.json").write_text(json.dumps(config), encoding="utf-8")
+        answers(runs / name, lambda n, row, words=words: replace(row, gold=("Send it back.", "no"), predicted=words))
+    scores = compared(runs).scores
+    assert scores.tests[0].metric == "rouge_l" and {"bleu", "chrf"} < {test.metric for test in scores.tests}
+    assert scores.winner == "a" and scores.labels == ()
+    assert scores.right is not None and scores.right["only_a"] == sum(scores.right.values())
+    json.dumps(scores.as_record(), allow_nan=False)
+
+
 def test_equal_answers_are_called_that(runs: Path) -> None:
     shutil.copytree(runs / "full", runs / "twin")
     scores = compared(runs, "full", "twin").scores
