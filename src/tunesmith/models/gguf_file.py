@@ -173,7 +173,8 @@ def _tensors(opened: GgufFile, config: Mapping[str, Any]) -> dict[str, NDArray[A
             tensor = rows_of_halves(tensor, heads)
         if part in names.turned and tensor.ndim == 2:
             tensor = tensor.T
-        stored = np.ascontiguousarray(tensor) if tensor.ndim == 1 else np.ascontiguousarray(tensor, np.float16)
+        with np.errstate(over="ignore"):
+            stored = np.ascontiguousarray(tensor, np.float32 if tensor.ndim == 1 else np.float16)
         if not np.isfinite(stored).all():
             raise ValueError(f"the tensor {name} holds a value that is not finite in fp16")
         own[hub] = stored
