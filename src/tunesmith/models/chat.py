@@ -24,8 +24,8 @@ from tunesmith.core.errors import ConfigError, ModelFileError, Place
 from tunesmith.core.segments import Control
 from tunesmith.core.tokenizer import Tokenizer, encodable
 
-_PRIVATE: Final = range(0xE000, 0xF900)
-"""Code points that no script uses"""
+_MARKS: Final = range(0xE000, 0x110000)
+"""Where marks are taken from; the first of these code points belong to no script"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,8 +127,8 @@ class Chat:
     def _rendered(self, messages: Conversation, *, prompting: bool = False, place: Place | None) -> _Rendered:
         """The text, and what of it was typed: read off a second rendering with marks around each content."""
         text = self.template.render(messages, add_generation_prompt=prompting, place=place)
-        used = {*text, *self.template.source, *(character for message in messages for character in message.content)}
-        opening, closing = islice((mark for mark in map(chr, _PRIVATE) if mark not in used), 2)
+        used = set(text).union(self.template.source, *(message.content for message in messages))
+        opening, closing = islice((mark for mark in map(chr, _MARKS) if mark not in used), 2)
         marked = self.template.render(
             [Message(message.role, _between(message.content, opening, closing)) for message in messages],
             add_generation_prompt=prompting,

