@@ -26,6 +26,7 @@ _OTHER_HEADS = frozenset(
         "cls",
         "dense",
         "discriminator_predictions",
+        "embed_out",
         "generator_lm_head",
         "generator_predictions",
         "lm_head",

@@ -13,8 +13,8 @@ import torch.nn.functional as F
 import transformers
 from torch import Tensor
 
+from tunesmith.core.model import Backbone
 from tunesmith.models.checkpoint import locate
-from tunesmith.models.decoder import Decoder
 from tunesmith.models.loading import load_backbone
 
 LLAMA = {
@@ -35,6 +35,8 @@ KINDS: dict[str, tuple[str, dict[str, Any]]] = {
     "mistral": ("Mistral", LLAMA | {"sliding_window": None}),
     "qwen2": ("Qwen2", LLAMA),
 }
+NEOX = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "vocab_size": 60, "intermediate_size": 24}
+HOSTED = {"gpt_neox": ("GPTNeoX", NEOX | {"max_position_embeddings": 96})}
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class Pair:
     """The same weights twice."""
 
     theirs: Any
-    decoder: Decoder
+    decoder: Backbone
     head: Callable[[Tensor], Tensor]
 
     def prompts(self, *lengths: int, seed: int = 0) -> list[list[int]]:
@@ -81,8 +83,14 @@ def either(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     return made(request.param, tmp_path_factory.mktemp("causal"))
 
 
+@pytest.fixture(scope="session")
+def hosted(tmp_path_factory: pytest.TempPathFactory) -> Pair:
+    """One that transformers runs behind our contract."""
+    return made("gpt_neox", tmp_path_factory.mktemp("causal"))
+
+
 def made(kind: str, folder: Path) -> Pair:
-    name, sizes = KINDS[kind]
+    name, sizes = (KINDS | HOSTED)[kind]
     torch.manual_seed(3)
     config = getattr(transformers, f"{name}Config")(**sizes, initializer_range=0.3, bos_token_id=1, eos_token_id=None)
     model = getattr(transformers, "GPT2LMHeadModel" if name == "GPT2" else f"{name}ForCausalLM")(config).eval()
@@ -92,5 +100,4 @@ def made(kind: str, folder: Path) -> Pair:
     model.save_pretrained(folder)
     (folder / "tokenizer.json").write_text("{}")
     decoder = load_backbone(locate(str(folder)), dropout=0.0).eval()
-    assert isinstance(decoder, Decoder)
-    return Pair(model, decoder, partial(F.linear, weight=decoder.words.weight.detach()))
+    return Pair(model, decoder, partial(F.linear, weight=model.get_output_embeddings().weight.detach()))
