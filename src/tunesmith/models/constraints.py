@@ -6,6 +6,9 @@ A constraint is asked before every token and told the token that was taken. Each
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
 from tunesmith.core.errors import ConfigError, Place
 
 Trie = dict[int, "Trie"]
@@ -16,7 +19,7 @@ class Constraint(ABC):
     """The state of one answer."""
 
     @abstractmethod
-    def allowed(self) -> Sequence[int] | None:
+    def allowed(self) -> Sequence[int] | NDArray[np.int64] | None:
         """Ids of tokens that may come next, at least one; None where any may."""
 
     @abstractmethod

@@ -223,7 +223,7 @@ def _constrained(scores: Tensor, texts: Sequence[_Text]) -> Tensor:
     for row, text in zip(scores, texts, strict=True):
         allowed = text.constraint.allowed() if text.constraint is not None and text.reason is None else None
         if allowed is not None:
-            ids = torch.tensor(allowed, device=row.device)
+            ids = torch.as_tensor(allowed, device=row.device)
             kept = row[ids]
             row.fill_(-torch.inf)
             row[ids] = kept

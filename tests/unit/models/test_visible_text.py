@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from tokenizers import Tokenizer as FastTokenizer
+from tokenizers import decoders
 
 from tunesmith.core.tokenizer import Tokenizer
 from tunesmith.models.visible_text import VisibleText
@@ -20,6 +21,13 @@ def pieces(read: object, ids: list[int], *stops: str) -> tuple[list[str], bool]:
     return [*shown, visible.end()], visible.stopped
 
 
+def reader(tokenizer: Tokenizer) -> FastTokenizer:
+    """The library's own tokenizer, which reads ids; those of the fixture only write them."""
+    fast = FastTokenizer.from_str(tokenizer.serialized.decode())
+    fast.decoder = decoders.Metaspace() if "Metaspace" in tokenizer.serialized.decode() else decoders.ByteLevel()
+    return fast
+
+
 def letters(ids: list[int]) -> str:
     return "".join(map(chr, ids))
 
@@ -29,7 +37,7 @@ def letters(ids: list[int]) -> str:
 def test_pieces_are_whole_characters_and_together_the_text(
     kind: str, text: str, trained_tokenizers: dict[str, Tokenizer]
 ) -> None:
-    fast = FastTokenizer.from_str(trained_tokenizers[kind].serialized.decode())
+    fast = reader(trained_tokenizers[kind])
     ids = fast.encode(text, add_special_tokens=False).ids
     shown, stopped = pieces(fast.decode, ids)
     assert "".join(shown) == fast.decode(ids) and not stopped
@@ -38,7 +46,7 @@ def test_pieces_are_whole_characters_and_together_the_text(
 
 
 def test_any_row_of_tokens_comes_out_whole(trained_tokenizers: dict[str, Tokenizer]) -> None:
-    fast = FastTokenizer.from_str(trained_tokenizers["byte_bpe"].serialized.decode())
+    fast = reader(trained_tokenizers["byte_bpe"])
     draw = np.random.default_rng(0)
     for _ in range(50):
         ids = draw.integers(0, fast.get_vocab_size(), 30).tolist()
