@@ -1,6 +1,7 @@
 """Shared fixtures: tiny random models that stand for a checkpoint, so that no test needs a download."""
 
 import importlib.util
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,11 @@ from tunesmith.core.task import Task
 from tunesmith.core.tokenizer import Tokenizer
 from tunesmith.models.checkpoint import locate
 from tunesmith.models.loading import load_backbone
+
+# readline, which pytest's debugger brings, hands the size of a terminal down to the workers of pytest-xdist. rich keeps
+# what it finds when the command line is imported; without it a test decides how wide its terminal is.
+os.environ.pop("COLUMNS", None)
+os.environ.pop("LINES", None)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

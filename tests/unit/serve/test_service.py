@@ -35,7 +35,7 @@ def same(served, expected):
 
 @pytest.mark.parametrize("kind", ["entities", "label", "labels"])
 def test_a_served_answer_is_the_evaluated_answer_alone_and_in_company(kind, running, tiny_bundles):
-    _, client, _ = running(kind)
+    _, client, _ = running(kind, queue_seconds=60.0)  # nobody is turned away where the machine is busy
     expected = [answer_of(item) for item in Predictor.load(tiny_bundles(kind)).predict(TEXTS)]
     for text, answer in zip(TEXTS, expected, strict=True):
         said = client.post("/v1/predict", json={"text": text}).json()
