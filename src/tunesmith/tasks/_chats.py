@@ -1,7 +1,7 @@
 """A conversation that fits a window: what a model is asked, and the answer it is to learn, cut where they must be.
 
 What is too much goes in this order: the oldest exchanges, then the end of the longest message before the answer, and
-only where the answer alone is too long its end. A system message stays. What was cut is counted, never silent.
+where the answer alone takes three fourths of a window its end. A system message stays. What was cut is counted.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,12 +11,12 @@ import numpy as np
 
 from tunesmith.core.batch import Encoding
 from tunesmith.core.conversation import Message
-from tunesmith.core.errors import Place
+from tunesmith.core.errors import ConfigError, Place
 from tunesmith.core.example import Example
 from tunesmith.models.chat import Chat
 
-_LEAST = 16
-"""Characters of a message that are kept before the answer is cut instead."""
+ASKED = 4
+"""What is asked keeps at least this part of a window, one fourth; an answer beyond the rest loses its end"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,7 @@ def fitted(chat: Chat, example: Example, *, system: str | None, answer: str | No
 
     Raises:
         DataError: a conversation that the template refuses.
+        ConfigError: a window that does not hold what the template itself writes.
     """
     asked = messages_of(example, system)
     place = Place(file=example.source.file, line=example.source.line)
@@ -54,23 +55,19 @@ def fitted(chat: Chat, example: Example, *, system: str | None, answer: str | No
         window = chat.window((*messages, Message("assistant", answer)), place=place)
         return Fitted(window.ids, window.learnt, cut)
 
-    whole = made(asked)
-    if len(whole.ids) <= room:
-        return whole
-    messages = _recent(asked, lambda some: len(made(some).ids) <= room)
-    found = made(messages)
+    found, messages = made(asked), asked
+    if len(found.ids) > room:
+        messages = _recent(asked, lambda some: len(made(some).ids) <= room)
+        found = made(messages)
     while len(found.ids) > room:
         longest = max(range(len(messages)), key=lambda index: len(messages[index].content))
         content = messages[longest].content
-        if len(content) <= _LEAST:
-            return _cut(found, room, answer or "")
-        # tokens are some characters each: half of what is too much is never more than has to go
-        kept = max(_LEAST, len(content) - max(1, (len(found.ids) - room) // 2))
-        messages = (
-            *messages[:longest],
-            replace(messages[longest], content=content[:kept]),
-            *messages[longest + 1 :],
-        )
+        if len(content) <= 1 or (answer is not None and found.learnt.count(False) <= room // ASKED):
+            return _cut(found, room, answer)
+        # a token is a character or more: half of what is too much is never more than has to go
+        kept = max(1, len(content) - max(1, (len(found.ids) - room) // 2))
+        shorter = replace(messages[longest], content=content[:kept])
+        messages = (*messages[:longest], shorter, *messages[longest + 1 :])
         found = made(messages)
     return found
 
@@ -84,12 +81,17 @@ def _recent(messages: tuple[Message, ...], fits: Callable[[tuple[Message, ...]],
     return (*system, *turns)
 
 
-def _cut(found: Fitted, room: int, answer: str) -> Fitted:
+def _cut(found: Fitted, room: int, answer: str | None) -> Fitted:
     """The first `room` tokens; the share of the answer that is lost is counted by its tokens."""
-    learnt = sum(found.learnt)
-    lost = sum(found.learnt[room:])
-    characters = round(len(answer) * lost / learnt) if learnt else 0
-    return Fitted(found.ids[:room], found.learnt[:room], found.truncated + max(1, characters))
+    learnt, lost = sum(found.learnt), sum(found.learnt[room:])
+    if answer is None or learnt == lost:
+        raise ConfigError(
+            f"a window of {room} tokens does not hold what the chat template writes around a message",
+            code="TS-TASK-061",
+            place=Place(key="task.max_length"),
+            fix="take longer windows.",
+        )
+    return Fitted(found.ids[:room], found.learnt[:room], found.truncated + max(1, round(len(answer) * lost / learnt)))
 
 
 def _characters(messages: Sequence[Message]) -> int:
