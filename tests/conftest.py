@@ -1,6 +1,7 @@
 """Shared fixtures: tiny random models that stand for a checkpoint, so that no test needs a download."""
 
 import importlib.util
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -9,8 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from tokenizers import Tokenizer as FastTokenizer
-from tokenizers import models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import decoders, models, normalizers, pre_tokenizers, processors, trainers
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from reliability.tiny_checkpoint import SPECIAL, write_checkpoint
@@ -20,7 +22,10 @@ from tunesmith.core.model import Backbone, Model
 from tunesmith.core.task import Task
 from tunesmith.core.tokenizer import Tokenizer
 from tunesmith.models.checkpoint import locate
-from tunesmith.models.loading import load_backbone
+from tunesmith.models.hub_names import hub_state
+from tunesmith.models.language_head import language_head
+from tunesmith.models.loading import build_backbone, load_backbone
+from tunesmith.models.template_file import chat_template
 
 # readline, which pytest's debugger brings, hands the size of a terminal down to the workers of pytest-xdist. rich keeps
 # what it finds when the command line is imported; without it a test decides how wide its terminal is.
@@ -125,6 +130,64 @@ def trained_tokenizer(request: pytest.FixtureRequest, trained_tokenizers: dict[s
     return trained_tokenizers[request.param]
 
 
+CHAT = (
+    "{% for message in messages %}{{ '<|turn|>' + message['role'] + '\n' + message['content'] + '<|stop|>\n' }}"
+    "{% endfor %}{% if add_generation_prompt %}{{ '<|turn|>assistant\n' }}{% endif %}"
+)
+CHAT_CONFIG = {
+    "model_type": "llama",
+    "hidden_size": 16,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "intermediate_size": 24,
+    "max_position_embeddings": 96,
+    "initializer_range": 0.3,
+    "tie_word_embeddings": True,
+}
+
+
+@pytest.fixture(scope="session")
+def tiny_chat_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A causal checkpoint with a chat template: random Llama weights, byte-level BPE. Do not write to it."""
+    folder = tmp_path_factory.mktemp("tiny-chat")
+    fast = FastTokenizer(models.BPE())
+    fast.pre_tokenizer, fast.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
+    alphabet, special = pre_tokenizers.ByteLevel.alphabet(), ["<|turn|>", "<|stop|>"]
+    trainer = trainers.BpeTrainer(
+        vocab_size=400, initial_alphabet=alphabet, special_tokens=special, show_progress=False
+    )
+    fast.train_from_iterator([*CORPUS, "system user assistant\n"], trainer)
+    fast.save(str(folder / "tokenizer.json"))
+    stop = fast.token_to_id("<|stop|>")
+    config = CHAT_CONFIG | {"vocab_size": fast.get_vocab_size(), "eos_token_id": stop}
+    control = {"chat_template": CHAT, "eos_token": "<|stop|>"}
+    (folder / "tokenizer_config.json").write_text(json.dumps(control), encoding="utf-8")
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        backbone = build_backbone(config)
+    save_file(
+        hub_state(Model(backbone, language_head(backbone))), folder / "model.safetensors", metadata={"format": "pt"}
+    )
+    return folder
+
+
+@pytest.fixture
+def tiny_chat(tiny_chat_folder: Path) -> Callable[..., tuple[Model, Tokenizer]]:
+    """`tiny_chat(dropout=0.0)`: a new copy of the model in `tiny_chat_folder` with its language head, and its tokenizer
+    with windows of 96 tokens."""
+
+    def make(*, dropout: float = 0.0) -> tuple[Model, Tokenizer]:
+        checkpoint = locate(str(tiny_chat_folder))
+        backbone = load_backbone(checkpoint, dropout=dropout)
+        file, template = tiny_chat_folder / "tokenizer.json", chat_template(checkpoint)
+        tokenizer = Tokenizer(file, max_length=96, causal=True, template=template)
+        return Model(backbone, language_head(backbone)), tokenizer
+
+    return make
+
+
 @pytest.fixture
 def tiny_backbone(tiny_bert_folder: Path) -> Backbone:
     """A new copy of the backbone in `tiny_bert_folder`, without dropout."""
@@ -192,7 +255,10 @@ GOLDEN_TEXTS = (
 
 @pytest.fixture(scope="session")
 def tiny_bundles(tiny_bert_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """`tiny_bundles("entities" | "label" | "labels" | "pair" | "score")`: of a random model. Copy it to change it."""
+    """`tiny_bundles("entities" | "label" | "labels" | "pair" | "score" | "answer")`: of a random model.
+
+    Copy it to change it.
+    """
     from tunesmith.bundle.manifest import BaseRecord
     from tunesmith.bundle.write import Origin, write_bundle
     from tunesmith.core.rooms import TASKS
@@ -204,6 +270,7 @@ def tiny_bundles(tiny_bert_folder: Path, tmp_path_factory: pytest.TempPathFactor
         | {"thresholds": [0.4, 0.5, 0.6]},
         "pair": {"kind": "pair_matching", "labels": ["different", "same"]},
         "score": {"kind": "pair_matching", "score_range": [0.0, 5.0]},
+        "answer": {"kind": "extractive_qa", "no_answer": True, "no_answer_threshold": 0.1, "max_answer_length": 4},
     }
     folder = tmp_path_factory.mktemp("bundles")
 
@@ -220,7 +287,7 @@ def tiny_bundles(tiny_bert_folder: Path, tmp_path_factory: pytest.TempPathFactor
                 torch.nn.init.normal_(parameter, std=1.0)
             if kind == "entities":  # what is drawn may find none, and pages of entities are to be looked at
                 list(model.head.parameters())[-1].data[task.label_names.index("O")] -= 3.0
-        pair = "my card was lost" if kind in ("pair", "score") else None
+        pair = "my card was lost" if kind in ("pair", "score", "answer") else None
         examples = [
             Example(id=f"g{n}", text=text, pair=pair, source=Source("dev", n))
             for n, text in enumerate(GOLDEN_TEXTS, start=1)

@@ -130,6 +130,21 @@ def test_pairs_have_two_fields(kind, visit, service):
     assert json.loads(page.text_content("#json"))["result"].keys() >= {"label" if kind == "pair" else "score"}
 
 
+def test_a_question_has_a_field_of_its_own_and_its_answer_is_marked(visit, service):
+    page = visit(service("answer").url)
+    page.wait_for_selector("#answer .verdict, #answer .empty")
+    assert page.inner_text("#pair-name") == "Question"
+    page.fill("#text", "😀 the card was lost in 北京")
+    page.fill("#pair", "where?")
+    page.click("#run")
+    page.wait_for_function("() => document.querySelector('#history li span')?.textContent.endsWith(' / where?')")
+    answer = json.loads(page.text_content("#json"))["result"]
+    marked = page.locator("#answer mark.entity").all_text_contents()
+    assert marked == ([] if answer["answer"] is None else [answer["answer"]])
+    page.click("[data-language]")
+    assert page.inner_text("#pair-name") == "问题"
+
+
 def test_the_keyboard_is_enough(visit, service):
     page = visit(service("label").url)
     page.wait_for_selector("#answer .bar")

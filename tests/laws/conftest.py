@@ -5,17 +5,18 @@ A new kind of task adds a line to `MADE`; kinds of methods and regularizers are 
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 import torch
 from torch import Tensor
 
 from tunesmith.core.batch import Batch, Encoding, collate
+from tunesmith.core.conversation import Message, Role
 from tunesmith.core.example import Example, Gold, Source, Span
 from tunesmith.core.model import Model
 from tunesmith.core.rooms import REGULARIZERS, TASKS
-from tunesmith.core.task import Task
+from tunesmith.core.task import LabellingTask, Task, WritingTask
 from tunesmith.core.tokenizer import Tokenizer
 
 WORDS = [
@@ -84,6 +85,46 @@ def entities(draw: random.Random, count: int) -> list[Example]:
     return made
 
 
+def questions(draw: random.Random, count: int, *, lacking: bool = False, longest: int = 12) -> list[Example]:
+    made = []
+    for number in range(count):
+        text, words = running_text(draw, longest * 8 if number % 4 == 0 else longest)
+        first = draw.randrange(len(words))
+        last = min(first + draw.randint(0, 3), len(words) - 1)
+        answer = (Span(words[first][0], words[last][1], "answer"),)
+        made.append(
+            Example(
+                id=f"row:{number}",
+                text=text,
+                pair=running_text(draw, 60 if number == 5 else 7)[0],
+                gold=() if lacking and number % 3 == 1 else answer,
+                source=Source("law", number + 1),
+                weight=draw.choice((1.0, 0.5, 2.0)),
+            )
+        )
+    return made
+
+
+def questions_without(draw: random.Random, count: int) -> list[Example]:
+    return questions(draw, count, lacking=True)
+
+
+def written(draw: random.Random, count: int) -> list[Example]:
+    return [example(draw, number, f"{running_text(draw, 6)[0].strip()} {number}") for number in range(count)]
+
+
+def talks(draw: random.Random, count: int) -> list[Example]:
+    """Conversations of up to three exchanges, some longer than a window."""
+
+    def said(role: Role) -> Message:
+        return Message(role, running_text(draw, 9)[0] + "!")
+
+    return [
+        replace(row, turns=tuple(said(role) for _ in range(number % 4) for role in ("user", "assistant")))
+        for number, row in enumerate(written(draw, count))
+    ]
+
+
 Maker = Callable[[random.Random, int], list[Example]]
 MADE: dict[str, list[tuple[str, Maker, dict[str, object]]]] = {
     "text_classification": [
@@ -102,6 +143,14 @@ MADE: dict[str, list[tuple[str, Maker, dict[str, object]]]] = {
         ("BIO", entities, {}),
         ("BIOES", entities, {"scheme": "BIOES", "class_weights": "balanced"}),
         ("crf", entities, {"crf": True}),
+    ],
+    "generation": [
+        ("answers", written, {}),
+        ("conversations", talks, {"learn": "last", "system": "Be brief."}),
+    ],
+    "extractive_qa": [
+        ("always an answer", questions, {"stride": 16}),
+        ("perhaps none", questions_without, {"stride": 16, "max_length": 48}),
     ],
 }
 
@@ -128,6 +177,7 @@ CASES = [
 ]
 
 
+LABELLING = [case for case in CASES if issubclass(TASKS.component(case.values[0].kind), LabellingTask)]  # type: ignore[union-attr]
 REFUSED = {("label_smoothing", "pair_matching: scores"), ("label_smoothing", "pair_matching: symmetric")}
 """Regularizers that have no meaning for a case, and say so (tests/unit/tune/test_label_smoothing.py)."""
 
@@ -141,6 +191,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         return
     found: dict[str, Sequence[object]] = {
         "case": CASES,
+        "labelling": LABELLING,
         "regularizer_kind": REGULARIZERS.kinds,
     }
     for name, values in found.items():
@@ -171,12 +222,17 @@ class Learnt:
 
 
 @pytest.fixture
-def learnt(tiny_model: Callable[..., Model], tiny_tokenizer: Tokenizer) -> Callable[..., Learnt]:
+def learnt(
+    tiny_model: Callable[..., Model], tiny_tokenizer: Tokenizer, tiny_chat: Callable[..., tuple[Model, Tokenizer]]
+) -> Callable[..., Learnt]:
     """`learnt(case, dropout=0.0)`: the tiny model under the case's head."""
 
     def make(case: Case, *, dropout: float = 0.0) -> Learnt:
         examples = case.examples()
         task = case.task(examples)
+        if isinstance(task, WritingTask):
+            model, tokenizer = tiny_chat(dropout=dropout)
+            return Learnt(task, model.eval(), task.encode(examples, tokenizer))
         model = tiny_model(task, dropout=dropout).eval()
         with torch.no_grad():  # a fresh head answers nearly alike everywhere, which would hide a mistake
             for parameter in model.head.parameters():

@@ -15,7 +15,7 @@ from tunesmith.core.example import Example, Span
 from tunesmith.core.model import Model
 from tunesmith.core.prediction import Prediction
 from tunesmith.core.rooms import TASKS
-from tunesmith.core.task import Task
+from tunesmith.core.task import LabellingTask
 from tunesmith.core.tokenizer import Tokenizer
 
 
@@ -30,7 +30,7 @@ def perfect(encoding: Encoding, classes: int) -> Tensor:
     return torch.nn.functional.one_hot(torch.from_numpy(targets), classes).float() * 30
 
 
-def answered(task: Task, examples: list[Example], tokenizer: Tokenizer, model: Model) -> list[Prediction]:
+def answered(task: LabellingTask, examples: list[Example], tokenizer: Tokenizer, model: Model) -> list[Prediction]:
     encodings = task.encode(examples, tokenizer)
     logits = [perfect(encoding, len(task.label_names)) for encoding in encodings]
     return task.decode(examples, encodings, logits, head=model.head)
@@ -50,11 +50,11 @@ def test_every_kind_of_task_is_tried(tried_kinds: set[str]) -> None:
 
 
 def test_perfect_scores_decode_to_the_gold(
-    case: Any, trained_tokenizer: Tokenizer, tiny_model: Callable[..., Model]
+    labelling: Any, trained_tokenizer: Tokenizer, tiny_model: Callable[..., Model]
 ) -> None:
     for seed in range(4):
-        examples = case.examples(seed=seed, count=20)
-        task = case.task(examples)
+        examples = labelling.examples(seed=seed, count=20)
+        task = labelling.task(examples)
         predictions = answered(task, examples, trained_tokenizer, tiny_model(task))
         assert [comparable(p.predicted) for p in predictions] == [comparable(e.gold) for e in examples]
         assert [(p.id, p.text, p.pair, p.source) for p in predictions] == [
@@ -63,10 +63,10 @@ def test_perfect_scores_decode_to_the_gold(
 
 
 def test_examples_without_gold_are_answered(
-    case: Any, tiny_tokenizer: Tokenizer, tiny_model: Callable[..., Model]
+    labelling: Any, tiny_tokenizer: Tokenizer, tiny_model: Callable[..., Model]
 ) -> None:
-    examples = case.examples()
-    task = case.task(examples)
+    examples = labelling.examples()
+    task = labelling.task(examples)
     bare = [replace(example, gold=None) for example in examples]
     with_gold, encodings = task.encode(examples, tiny_tokenizer), task.encode(bare, tiny_tokenizer)
     assert all(encoding.targets is None for encoding in encodings)
@@ -85,7 +85,9 @@ def test_a_bound_task_does_not_depend_on_the_order_of_rows_and_survives_being_sa
     assert TASKS.make(json.loads(json.dumps(task.as_table())), key="task") == task
 
 
-def test_no_examples_no_predictions(case: Any, tiny_tokenizer: Tokenizer, tiny_model: Callable[..., Model]) -> None:
-    task = case.task(case.examples())
+def test_no_examples_no_predictions(
+    labelling: Any, tiny_tokenizer: Tokenizer, tiny_model: Callable[..., Model]
+) -> None:
+    task = labelling.task(labelling.examples())
     assert task.encode([], tiny_tokenizer) == []
     assert task.decode([], [], [], head=tiny_model(task).head) == []

@@ -14,14 +14,14 @@ from tunesmith.core.prediction import Prediction, ScoredSpan
 
 DIGITS: Final = 6
 """Decimal places of confidences."""
-ANSWER_COLUMNS: Final = ("label", "answer", "labels", "entities", "score", "confidence", "truncated")
 
 
 def answer_of(prediction: Prediction) -> dict[str, Any]:
     """What the model said, without the question.
 
     Entities are `{start, end, label, text, confidence}` in code points of the text, `end` exclusive. `scores` lists
-    every label from likely to unlikely. `truncated` is there where characters were not read.
+    every label from likely to unlikely. What answers a question (the pair) is `answer`, the text from `start` to
+    `end`, or null where the text holds none. `truncated` is there where characters were not read.
     """
     said = prediction.predicted
     answer: dict[str, Any]
@@ -29,11 +29,13 @@ def answer_of(prediction: Prediction) -> dict[str, Any]:
         answer = {"label" if prediction.scores else "answer": said}
     elif isinstance(said, tuple) and prediction.scores:
         answer = {"labels": [str(label) for label in said]}
+    elif isinstance(said, tuple) and prediction.pair is not None:  # entities are looked for in one text
+        answer = _found(prediction.text, said)
     elif isinstance(said, tuple):
         answer = {"entities": [_entity(prediction.text, item) for item in said if isinstance(item, ScoredSpan)]}
     else:
         answer = {"score": round(float(said), DIGITS)}
-    if prediction.confidence is not None and not isinstance(said, tuple):
+    if prediction.confidence is not None and (not isinstance(said, tuple) or "answer" in answer):
         answer["confidence"] = round(prediction.confidence, DIGITS)
     if prediction.scores:
         ranked = sorted(prediction.scores.items(), key=lambda item: -item[1])
@@ -64,6 +66,13 @@ def _cell(value: Any) -> str:  # noqa: ANN401 - any JSON value
     if value is None:
         return ""
     return json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict) else str(value)
+
+
+def _found(text: str, said: tuple[ScoredSpan | str, ...]) -> dict[str, Any]:
+    for span in said:
+        if isinstance(span, ScoredSpan):
+            return {"answer": text[span.start : span.end], "start": span.start, "end": span.end}
+    return {"answer": None}
 
 
 def _entity(text: str, span: ScoredSpan) -> dict[str, Any]:

@@ -19,7 +19,7 @@ def card(manifest: Manifest) -> str:
             "",
             "## What it answers",
             "",
-            *_labels(manifest),
+            *_answers(manifest),
             "",
             "## How good it is",
             "",
@@ -36,7 +36,7 @@ def card(manifest: Manifest) -> str:
             "",
             "```bash",
             "tunesmith verify BUNDLE            # every byte, and the golden rows recomputed",
-            'echo "some text" | tunesmith predict BUNDLE -',
+            f"printf '{_asked(manifest)}' | tunesmith predict BUNDLE -",
             "tunesmith serve BUNDLE             # HTTP service and playground",
             "```",
             "",
@@ -48,12 +48,18 @@ def card(manifest: Manifest) -> str:
 
 
 def _front_matter(manifest: Manifest) -> list[str]:
-    pipelines = {"token_classification": "token-classification"}
+    pipelines = {"token_classification": "token-classification", "extractive_qa": "question-answering"}
     pipeline = pipelines.get(str(manifest.task["kind"]), "text-classification")
     lines = ["---", "library_name: tunesmith", f"pipeline_tag: {pipeline}"]
     if manifest.licence:
         lines.append(f"license: {json.dumps(manifest.licence)}")
     return [*lines, "---", ""]
+
+
+def _asked(manifest: Manifest) -> str:
+    """A line as plain input has it."""
+    seconds = {"extractive_qa": "\\tSome question?", "pair_matching": "\\tanother text"}
+    return f"Some text{seconds.get(str(manifest.task['kind']), '')}\\n"
 
 
 def _additions(manifest: Manifest) -> list[str]:
@@ -64,7 +70,10 @@ def _additions(manifest: Manifest) -> list[str]:
     return ["", f"{said} opens it: a library that read the backbone alone would answer at random."]
 
 
-def _labels(manifest: Manifest) -> list[str]:
+def _answers(manifest: Manifest) -> list[str]:
+    if manifest.task["kind"] == "extractive_qa":
+        none = ", or null where the text holds no answer" if manifest.task.get("no_answer") else ""
+        return [f"A question about a text, with the stretch of the text that answers it{none}."]
     if not manifest.labels:
         return ["A score for a pair of texts."]
     shown = ", ".join(f"`{_plain(label)}`" for label in manifest.labels[:100])

@@ -150,8 +150,8 @@ def load(bundle: Path | str, *, precision: Wanted = "fp32") -> Predictor:
 
 
 def reads_pairs(task: Task) -> bool:
-    """Whether the task compares two texts."""
-    return task.kind() == "pair_matching"
+    """Whether the task reads two texts: it compares them, or the second is a question about the first."""
+    return task.kind() in ("pair_matching", "extractive_qa")
 
 
 def as_example(given: Input, line: int) -> Example:

@@ -65,7 +65,7 @@ def file_lines(path: Path, encoding: str | None) -> Iterator[str]:
 
 
 class Questions:
-    """A reader of one kind. `pairs` says whether the task compares two texts."""
+    """A reader of one kind. `pairs` says whether the task reads two texts, of which the second may be a question."""
 
     def __init__(self, kind: Kind, *, file: str, columns: Columns, pairs: bool, reject: Reject | None = None) -> None:
         self._kind = kind
@@ -99,7 +99,9 @@ class Questions:
             return self._question(line, None, None, number)
         text, tab, pair = line.partition("\t")
         if line.strip() and not tab:
-            raise _BadRow("the task compares two texts and the line holds one", "write TEXT, a tab, SECOND TEXT.")
+            raise _BadRow(
+                "the task reads two texts and the line holds one", "write TEXT, a tab, SECOND TEXT or question."
+            )
         return self._question(text, pair, None, number)
 
     def _from_json(self, line: str, number: int) -> Question:

@@ -18,11 +18,15 @@ MOST_LINES = 12
 """Guesses end here. What a person gave, and what bad rows need, is written whatever the count."""
 CHINESE = "starter:multilingual"
 ENGLISH = "starter:english"
-_KEYS = ("text", "pair", "tokens", "tags", "entities", "label", "score", "format", "scheme", "separator", "weight")
+_KEYS = (
+    "text", "pair", "answers", "tokens", "tags", "entities", "label", "score",
+    "format", "scheme", "separator", "weight",
+)  # fmt: skip
 """Options worth a line, most telling first; what does not fit is detected again when the file is read."""
 _WHY = {
     "text": "the text",
     "pair": "the second text",
+    "answers": "answers with character offsets",
     "label": "the label",
     "score": "the score",
     "entities": "entities with character offsets",
@@ -120,6 +124,7 @@ def _remedies(look: FirstLook) -> list[str]:
     left = Counter(look.rejected)
     overlaps = left.pop("TS-DATA-024", 0) if "overlaps" not in look.given else 0
     transitions = left.pop("TS-DATA-029", 0) if "transitions" not in look.given else 0
+    stray = left.pop("TS-DATA-046", 0) if "stray" not in look.given else 0
     if overlaps:
         lines.append(
             _line("overlaps", "longest", f"{overlaps} rows hold overlapping entities; without this line refused")
@@ -127,6 +132,9 @@ def _remedies(look: FirstLook) -> list[str]:
     if transitions:
         reason = f"{transitions} rows break the tag scheme; read as conlleval does; without this line refused"
         lines.append(_line("transitions", "repair", reason))
+    if stray:
+        reason = f"{stray} rows hold an answer that is not in their text; without this line refused"
+        lines.append(_line("stray", "drop", reason))
     if left:
         codes = ", ".join(f"{count} x {code}" for code, count in left.most_common(3))
         lines.append(f"skip_bad = true  # {codes}; left-out rows go to the run folder; without this line refused")
@@ -136,7 +144,8 @@ def _remedies(look: FirstLook) -> list[str]:
 def _task_reason(look: FirstLook) -> str:
     names = ", ".join(list(look.labels)[:5])
     more = ", ..." if len(look.labels) > 5 else ""
-    return f"{len(look.labels)} labels: {names}{more}" if look.labels else "from the columns"
+    labelled = look.labels and look.finding.task != "extractive_qa"
+    return f"{len(look.labels)} labels: {names}{more}" if labelled else "from the columns"
 
 
 def _file_reason(role: str, look: FirstLook) -> str:

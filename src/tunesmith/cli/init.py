@@ -22,7 +22,9 @@ LOOKED_AT = 100_000
 def init(
     data: Path = typer.Argument(..., help="A data file, or a folder with train, dev and test files.", metavar="DATA"),
     target: Path = typer.Option(None, "--out", help="Configuration to write; <name of the data>.toml by default."),
-    task: str = typer.Option(None, "--task", help="token_classification, text_classification or pair_matching."),
+    task: str = typer.Option(
+        None, "--task", help="token_classification, text_classification, pair_matching or extractive_qa."
+    ),
     assignments: list[str] = typer.Option(
         [], "--set", help="An option of the data, e.g. --set label=category.", metavar="KEY=VALUE"
     ),
@@ -94,6 +96,8 @@ def _look(data: Path, given: dict[str, Any]) -> "FirstLook":
             texts.append(example.text)
         gold = example.gold
         found = (gold,) if isinstance(gold, str) else gold if isinstance(gold, tuple) else ()
+        if finding.task == "extractive_qa" and gold is not None:
+            found = ("answer" if found else "no answer",)
         labels.update(item.label if isinstance(item, Span) else item for item in found)
     left_out: list[str] = []
     for role in [role for role in files if role != "train"]:

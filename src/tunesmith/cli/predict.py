@@ -20,7 +20,9 @@ def predict(
         "auto", "--input", help="Form of the rows; by the file's ending unless given, plain lines from a pipe."
     ),
     text_column: str = typer.Option("text", "--text-column", help="Key or column of the text."),
-    pair_column: str = typer.Option("pair", "--pair-column", help="Key or column of the second text."),
+    pair_column: str = typer.Option(
+        "pair", "--pair-column", help="Key or column of the second text, or of the question."
+    ),
     id_column: str = typer.Option("id", "--id-column", help="Key or column of the row's id; line numbers otherwise."),
     encoding: str = typer.Option(None, "--encoding", help="Encoding of the file; detected unless given."),
     scores: bool = typer.Option(None, "--scores/--no-scores", help="Every label's probability; on for JSONL."),
@@ -32,8 +34,9 @@ def predict(
 ) -> None:
     """Answer every row of a file, in its order.
 
-    Entities come as character offsets with confidences. A blank row keeps its place and has no answer. JSONL has
-    the fields of training data, so that it can be corrected by hand and trained on; in CSV, lists are JSON in a cell.
+    Entities and answers come as character offsets with confidences. In plain lines a tab parts two texts, or a text
+    and the question about it. A blank row keeps its place and has no answer. JSONL has the fields of training data,
+    so that it can be corrected by hand and trained on; in CSV, lists are JSON in a cell.
     """
     from tunesmith.bundle import bulk
     from tunesmith.bundle.predictor import Predictor, reads_pairs

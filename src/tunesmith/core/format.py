@@ -16,8 +16,9 @@ from tunesmith.core.component import Component, Room
 from tunesmith.core.errors import DataError
 from tunesmith.core.example import Example
 
-TaskKind = Literal["token_classification", "text_classification", "pair_matching", "generation"]
-"""What rows can be for: entities in a text, labels of a text, the relation of two texts, or answers to be written."""
+TaskKind = Literal["token_classification", "text_classification", "pair_matching", "extractive_qa", "generation"]
+"""What rows can be for: entities in a text, labels of a text, the relation of two texts, answers in a text, or answers
+to be written."""
 
 Reject = Callable[[DataError, str], None]
 """Takes a bad row: what is wrong with it, and the row as it stands in the file (shortened)."""

@@ -48,6 +48,9 @@ class Prediction:
     truncated: int = 0
     likelihood: tuple[float, int] | None = None
     """Of a gold answer that the model could have written: its log p, the sum over its tokens, and their number"""
+    instead: ScoredSpan | None = None
+    """For a question that may lack an answer, what stands on the other side of the line: the best answer where none was
+    given, an empty span where one was, each with its probability."""
 
     @classmethod
     def about(
@@ -58,6 +61,7 @@ class Prediction:
         confidence: float | None = None,
         scores: dict[str, float] | None = None,
         truncated: int = 0,
+        instead: ScoredSpan | None = None,
     ) -> "Prediction":
         """An answer beside everything that the example carried."""
         return cls(
@@ -73,6 +77,7 @@ class Prediction:
             confidence=confidence,
             scores=scores or {},
             truncated=truncated,
+            instead=instead,
         )
 
     def as_record(self) -> dict[str, Any]:
@@ -92,6 +97,8 @@ class Prediction:
             record["words"] = [list(word) for word in self.words]
         if self.gold is not None:
             record["gold"] = _plain(self.gold)
+        if self.instead is not None:
+            record["instead"] = _plain_item(self.instead)
         optional = {"pair": self.pair, "group": self.group, "confidence": self.confidence}
         return record | {name: value for name, value in optional.items() if value is not None}
 
@@ -103,9 +110,11 @@ class Prediction:
         if self.scores:
             names = (chosen,) if isinstance(chosen, str) else tuple(str(name) for name in chosen)
             return framed(_shown(self.text, self.pair) + bars(self.scores, chosen=names))
+        if not chosen and self.pair is not None:
+            return framed(f"<b>{html.escape(self.pair)}</b> <i>no answer</i><br>{html.escape(self.text)}")
         spans = [item for item in chosen if isinstance(item, ScoredSpan)] if not isinstance(chosen, str) else []
         marked = highlighted(self.text, [(span.start, span.end, span.label, span.confidence) for span in spans])
-        return framed(marked)
+        return framed(marked if self.pair is None else f"<b>{html.escape(self.pair)}</b><br>{marked}")
 
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> "Prediction":
@@ -122,6 +131,8 @@ class Prediction:
             fields["likelihood"] = tuple(record["likelihood"])
         if "words" in record:
             fields["words"] = tuple((start, end) for start, end in record["words"])
+        if "instead" in record:
+            fields["instead"] = ScoredSpan(**record["instead"])
         return cls(**fields)
 
 

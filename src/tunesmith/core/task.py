@@ -61,6 +61,14 @@ class Task(Component):
         return kl_div(q, p, reduction="none", log_target=True).sum(-1)
 
     @abstractmethod
+    def excess(self, scores: Tensor, batch: Batch) -> Tensor:
+        """CE(uniform) - CE(y) at each place, [M], from `scores` [M, C]: what label smoothing adds to a loss.
+
+        Raises:
+            ConfigError: the task has nothing to be uniform over.
+        """
+
+    @abstractmethod
     def loss(self, output: Output, batch: Batch, *, head: nn.Module) -> Tensor:
         """The SUM over the places, weighted, in fp32. Only the loop divides.
 

@@ -21,11 +21,11 @@ from tunesmith.methods import _peft_layers, _peft_prompts
 from tunesmith.methods._peft_folder import CONFIG as CONFIG
 from tunesmith.methods._peft_folder import WEIGHTS as WEIGHTS
 from tunesmith.methods._peft_folder import read, write
-from tunesmith.models.hub_names import Problem, hub_name
+from tunesmith.models.hub_names import Problem, has_class, hub_name
 
 _LAYERS = ("LORA", "ADALORA", "IA3")
 _PROMPTS = ("PREFIX_TUNING", "PROMPT_TUNING", "P_TUNING")
-_TASK_TYPES: Mapping[Problem, str] = {"token": "TOKEN_CLS", "language": "CAUSAL_LM"}
+_TASK_TYPES: Mapping[Problem, str] = {"token": "TOKEN_CLS", "answer": "QUESTION_ANS", "language": "CAUSAL_LM"}
 """Every other problem is one of whole texts"""
 
 
@@ -36,7 +36,7 @@ def write_adapter(model: Model, folder: Path, *, base: str, problem: Problem) ->
         model: A model that a method was applied to, not merged.
         folder: Made where it is missing; the two files in it are replaced.
         base: What peft calls the base model: the folder or Hub name it will be opened from.
-        problem: Decides whether transformers opens it for tokens or for sequences.
+        problem: Decides whether transformers opens it for tokens, for answers or for sequences.
 
     Raises:
         ModelFileError: there is nothing in the model that peft has a name for.
@@ -66,7 +66,9 @@ def write_adapter(model: Model, folder: Path, *, base: str, problem: Problem) ->
 
 
 def in_peft_files(model: Model, problem: Problem) -> bool:
-    """Whether `write_adapter` has something to write."""
+    """Whether `write_adapter` has something to write that transformers would find its layers by."""
+    if not has_class(model, problem):
+        return False
     prompts = _peft_prompts.written(model)
     return bool(_peft_layers.wrapped_layers(model)) or (prompts is not None and _answers_alike(prompts[1], problem))
 

@@ -7,6 +7,8 @@
     decoders    score(h) without a bias
     others      classifier(dropout(h))
 
+and for questions qa_outputs(h), whatever the family: a logit of being the first and one of being the last token.
+
 h [M, D] is the hidden state at the places of a batch: labelled tokens, or the token that a window is read at. Logits
 are [M, C].
 """
@@ -123,6 +125,24 @@ class ScoreHead(nn.Module):
         """[M, D] to [M, C]."""
         logits: Tensor = self.score(self.dropout(hidden))
         return logits
+
+
+class AnswerHead(nn.Module):
+    """One linear layer, named `qa_outputs`: how well an answer begins, and how well it ends at a token."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.qa_outputs = nn.Linear(width, 2)
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """[M, D] to [M, 2]."""
+        logits: Tensor = self.qa_outputs(hidden)
+        return logits
+
+
+def answer_head(backbone: Backbone) -> nn.Module:
+    """A fresh head for answers to questions, without dropout (as transformers has it)."""
+    return _begun(AnswerHead(backbone.width), backbone)
 
 
 def token_head(backbone: Backbone, classes: int) -> nn.Module:

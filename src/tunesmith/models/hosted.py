@@ -18,7 +18,7 @@ from tunesmith.models.config_file import cleaned
 from tunesmith.models.ragged import plan, to_rows
 
 PLAIN_TOKEN_HEADS = frozenset(("albert", "camembert", "deberta", "deberta-v2", "mpnet"))
-"""Kinds whose token classifier in transformers is one linear layer named `classifier`, as ours is."""
+"""Kinds whose heads for tokens in transformers are one linear layer, `classifier` or `qa_outputs`, as ours are."""
 _OFFSET_POSITIONS = frozenset(
     ("camembert", "data2vec-text", "ibert", "longformer", "mpnet", "roberta-prelayernorm", "xmod")
 )
@@ -62,9 +62,7 @@ class HostedBackbone(Backbone):
         self._checkpointing = False
         self.prefix = str(encoder.base_model_prefix)
         self.base_class = type(encoder).__name__
-        self.token_class = (
-            f"{self.base_class.removesuffix('Model')}ForTokenClassification" if kind in PLAIN_TOKEN_HEADS else ""
-        )
+        self.plain_token_heads = kind in PLAIN_TOKEN_HEADS
         self._segments = "token_type_ids" in accepted and int(self.config.get("type_vocab_size") or 0) > 1
 
     def embed(self, batch: Batch) -> Tensor:

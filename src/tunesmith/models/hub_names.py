@@ -162,7 +162,10 @@ def load_hub_state(model: Model, state: Mapping[str, Tensor]) -> None:
             tensor.copy_(state[name])
 
 
-Problem = Literal["token", "single_label", "multi_label", "regression", "language"]
+Problem = Literal["token", "answer", "single_label", "multi_label", "regression", "language"]
+_PURPOSES = {"token": "TokenClassification", "answer": "QuestionAnswering"}
+_ELSEWHERE = frozenset(("llama", "qwen2"))
+"""Kinds whose class for questions in transformers keeps the backbone under another name than their other classes."""
 _PROBLEM_TYPES = {"single_label": "single_label_classification", "multi_label": "multi_label_classification"}
 
 
@@ -170,7 +173,8 @@ def hub_config(model: Model, *, labels: Sequence[str], problem: Problem) -> dict
     """The `config.json` with which transformers opens `hub_state(model)`: allow-listed keys, label names, right class.
 
     `architectures` names a class with a head where transformers has one that computes the same as ours (all families
-    of our own; hosted ones: token classification where its head is one linear layer), else the bare encoder.
+    of our own, two for answers aside; hosted ones: what reads tokens, where its head is one linear layer), else the
+    bare encoder.
     """
     config = _kept(model) | {"architectures": [_architecture(model, problem)], "dtype": "float32"}
     if problem == "language":
@@ -180,7 +184,12 @@ def hub_config(model: Model, *, labels: Sequence[str], problem: Problem) -> dict
         "id2label": {str(index): label for index, label in enumerate(names)},
         "label2id": {label: index for index, label in enumerate(names)},
     }
-    return config if problem == "token" else config | {"problem_type": _PROBLEM_TYPES.get(problem, problem)}
+    return config if problem in _PURPOSES else config | {"problem_type": _PROBLEM_TYPES.get(problem, problem)}
+
+
+def has_class(model: Model, problem: Problem) -> bool:
+    """Whether the backbone's tensors have, in transformers' class for the problem, the names that `hub_name` gives."""
+    return problem != "answer" or model.backbone.config["model_type"] not in _ELSEWHERE
 
 
 def _kept(model: Model) -> dict[str, Any]:
@@ -202,15 +211,17 @@ def _family(model: Model) -> Family | DecoderFamily | None:
 
 
 def _architecture(model: Model, problem: Problem) -> str:
+    purpose = _PURPOSES.get(problem, "SequenceClassification")
     match model.backbone:
         case HostedBackbone() as hosted:
-            return hosted.token_class if problem == "token" and hosted.token_class else hosted.base_class
+            plain = problem in _PURPOSES and hosted.plain_token_heads
+            return f"{hosted.base_class.removesuffix('Model')}For{purpose}" if plain else hosted.base_class
         case _:
             family = _family(model)
             name = family.class_name if family else ""
             if problem == "language":
                 return f"{name}LMHeadModel" if name == "GPT2" else f"{name}ForCausalLM"
-            return f"{name}For{'TokenClassification' if problem == 'token' else 'SequenceClassification'}"
+            return f"{name}For{purpose}" if has_class(model, problem) else f"{name}Model"
 
 
 def _prefix(model: Model) -> str:

@@ -5,11 +5,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tunesmith.core.example import Example
+from tunesmith.prepare.audit import Section
 
 
-def answer_lengths(splits: Mapping[str, Sequence[Example]]) -> tuple[str, list[dict[str, Any]]]:
-    """A sentence about the answers of the first split, and a row of characters for each split."""
-    rows = []
+def answer_sections(splits: Mapping[str, Sequence[Example]]) -> tuple[Section, ...]:
+    """What an audit says of the answers of the first split, with a row of characters for each split."""
+    rows: list[dict[str, Any]] = []
     for name, examples in splits.items():
         sizes = sorted(len(answer) for example in examples for answer in answers_of(example))
         if sizes:
@@ -18,10 +19,10 @@ def answer_lengths(splits: Mapping[str, Sequence[Example]]) -> tuple[str, list[d
     first = next(iter(splits.values()))
     given = Counter(answer for example in first for answer in answers_of(example))
     if not given:
-        return "no answers", rows
+        return (Section("Answers", "fail", "there is no answer to learn", tuple(rows)),)
     (_, most), total = given.most_common(1)[0], sum(given.values())
     often = f"; one answer is given {most} times" if most > 1 else ""
-    return f"{total} answers, {len(given)} different{often}", rows
+    return (Section("Answers", "ok", f"{total} answers, {len(given)} different{often}", tuple(rows)),)
 
 
 def answers_of(example: Example) -> tuple[str, ...]:

@@ -12,7 +12,6 @@ from typing import Any, Literal
 from tunesmith.core.example import Example, Span
 from tunesmith.core.tokenizer import Tokenizer
 from tunesmith.prepare.alignment import units_of_example, words_of
-from tunesmith.prepare.answer_lengths import answer_lengths
 from tunesmith.prepare.certificate import Certificate
 from tunesmith.prepare.characters import Level
 from tunesmith.prepare.duplicates import normalized
@@ -59,8 +58,8 @@ def audit(
     max_length: int | None = None,
     level: Level | None = None,
     certificates: Mapping[str, Certificate] | None = None,
+    answers: Sequence[Section] = (),
     english_only: bool = False,
-    written: bool = False,
 ) -> AuditReport:
     """Look through the splits of one data set.
 
@@ -68,18 +67,18 @@ def audit(
         splits: examples by split name; the first split is the one the model learns from.
         tokenizer: measures lengths in tokens against its window; without it lengths are in characters.
         max_length: the task's own window in tokens, where it is shorter than the tokenizer's.
-        level: for data with entities, the units that the task tokenises one by one.
-        certificates: by split, for data with entities.
+        level: for data with entities or answers, the units that the task tokenises one by one.
+        certificates: by split, for data with entities or answers.
+        answers: for questions, what there is to say about answers; it stands in the place of labels.
         english_only: whether the backbone knows English only.
-        written: whether gold is an answer in words, and not a label.
     """
     sections = [
-        _counts(splits, labelled=not written),
-        *([_answers(splits)] if written else [_balance(splits), _unseen_labels(splits)]),
-        *([_certificate(certificates)] if certificates else []),
+        _counts(splits, labelled=not answers),
+        *(answers or (_balance(splits), _unseen_labels(splits))),
+        *([_certificate(certificates, "answers" if answers else "entities")] if certificates else []),
         _lengths(splits, tokenizer, max_length, level),
         _duplicates(splits),
-        *([] if written else [_conflicts(splits)]),
+        *([_conflicts(splits)] if certificates or not answers else []),  # answers that are written may all be right
         _leaks(splits),
         _script(splits, english_only=english_only),
     ]
@@ -87,33 +86,34 @@ def audit(
 
 
 def labels_of(example: Example) -> tuple[str, ...]:
-    """The labels an example carries: entity types, one label, several, or none for a score."""
+    """The labels an example carries: entity types, one label, several, or none for a score or an answer."""
     if isinstance(example.gold, str):
         return (example.gold,)
-    if isinstance(example.gold, tuple):
+    if isinstance(example.gold, tuple) and not _answers(example):
         return tuple(item.label if isinstance(item, Span) else item for item in example.gold)
     return ()
+
+
+def _answers(example: Example) -> tuple[str, ...]:
+    """What answers a question, as it stands in the text."""
+    gold = example.gold if isinstance(example.gold, tuple) and example.pair is not None else ()
+    return tuple(example.text[item.start : item.end] for item in gold if isinstance(item, Span))
 
 
 def _counts(splits: Mapping[str, Sequence[Example]], *, labelled: bool) -> Section:
     rows = []
     for name, examples in splits.items():
-        entities = any(isinstance(e.gold, tuple) and any(isinstance(g, Span) for g in e.gold) for e in examples)
+        alone = (e.gold for e in examples if e.pair is None and isinstance(e.gold, tuple))
+        entities = any(isinstance(item, Span) for gold in alone for item in gold)
         labels = Counter(label for example in examples for label in labels_of(example))
         row: dict[str, Any] = {"split": name, "examples": len(examples)} | ({"labels": len(labels)} if labelled else {})
         row |= {"entities": sum(labels.values())} if entities else {}
-        row |= {"unlabelled": sum(example.gold is None for example in examples)}
-        rows.append(row)
+        rows.append(row | {"unlabelled": sum(example.gold is None for example in examples)})
     total = sum(row["examples"] for row in rows)
     empty = [row["split"] for row in rows if not row["examples"]]
     if empty:
         return Section("Counts", "fail", f"no examples in: {', '.join(empty)}", tuple(rows))
     return Section("Counts", "ok", f"{total} examples in {len(rows)} split(s)", tuple(rows))
-
-
-def _answers(splits: Mapping[str, Sequence[Example]]) -> Section:
-    summary, rows = answer_lengths(splits)
-    return Section("Answers", "ok", summary, tuple(rows))
 
 
 def _balance(splits: Mapping[str, Sequence[Example]]) -> Section:
@@ -123,10 +123,9 @@ def _balance(splits: Mapping[str, Sequence[Example]]) -> Section:
         scores = [e.gold for e in examples if isinstance(e.gold, float)]
         if not scores:
             return Section("Balance", "ok", f"no label occurs in {name}")
-        low, high = min(scores), max(scores)
         mean = sum(scores) / len(scores)
-        return Section("Balance", "ok", f"scores from {low:g} to {high:g}, mean {mean:.3g}")
-    total = sum(counts.values())
+        return Section("Balance", "ok", f"scores from {min(scores):g} to {max(scores):g}, mean {mean:.3g}")
+    total = counts.total()
     rows = tuple({"label": label, "count": n, "share": round(n / total, 4)} for label, n in counts.most_common())
     rare = [label for label, n in counts.items() if n < 5]
     (top, most), least = counts.most_common(1)[0], min(counts.values())
@@ -154,11 +153,11 @@ def _unseen_labels(splits: Mapping[str, Sequence[Example]]) -> Section:
     return Section("Labels unseen in training", "ok", "every label of the other splits occurs in training")
 
 
-def _certificate(certificates: Mapping[str, Certificate]) -> Section:
+def _certificate(certificates: Mapping[str, Certificate], what: str) -> Section:
     rows: list[dict[str, Any]] = []
     for name, certificate in certificates.items():
         counts = {"exact": certificate.exact, "repaired": certificate.repaired, "lossy": certificate.lossy}
-        rows.append({"split": name, "entities": certificate.total, **counts, "truncated": certificate.truncated})
+        rows.append({"split": name, what: certificate.total, **counts, "truncated": certificate.truncated})
     faults = [
         {"split": name, "line": str(fault.source), "what": fault.describe()}
         for name, certificate in certificates.items()
@@ -169,7 +168,7 @@ def _certificate(certificates: Mapping[str, Certificate]) -> Section:
     repaired = sum(certificate.repaired for certificate in certificates.values())
     status: Status = "fail" if lost > 0.005 * total else "warn" if lost or repaired else "ok"
     exact = total - lost - repaired
-    summary = f"{exact} of {total} entities survive tokenisation exactly, {repaired} repaired, {lost} lost"
+    summary = f"{exact} of {total} {what} survive tokenisation exactly, {repaired} repaired, {lost} lost"
     return Section("Alignment certificate", status, summary, (*rows, *faults[:SHOWN]))
 
 
@@ -186,7 +185,7 @@ def _lengths(
         if not sizes:
             continue
         for example, size in zip(examples, sizes, strict=True):
-            over["text" if example.pair is None else "pair"] += window is not None and size > window
+            over["text" if example.pair is None or level else "pair"] += window is not None and size > window
         sizes.sort()
         longest = max(longest, sizes[-1])
         middle, high = sizes[len(sizes) // 2], sizes[int(len(sizes) * 0.95)]
@@ -210,7 +209,8 @@ def _sizes(examples: Sequence[Example], tokenizer: Tokenizer | None, level: Leve
     alone, paired = tokenizer.framing.alone, tokenizer.framing.paired
     if level is not None:
         words = (words_of(example.text, units_of_example(example, level)) for example in examples)
-        return [alone + sum(map(len, tokenizer.words(own))) for own in words]
+        asked = (len(ids) + paired - alone if ids else 0 for ids in tokenizer.texts(second))
+        return [alone + sum(map(len, tokenizer.words(own))) + more for own, more in zip(words, asked, strict=True)]
     return [
         len(a) + (alone if example.pair is None else len(b) + paired)
         for example, a, b in zip(examples, tokenizer.texts(first), tokenizer.texts(second), strict=True)
@@ -237,8 +237,10 @@ def _conflicts(splits: Mapping[str, Sequence[Example]]) -> Section:
             answers = {repr(e.gold) for e in same if e.gold is not None and e.text == same[0].text}
             if len(answers) > 1:
                 lines = ", ".join(str(example.source.line) for example in same)
-                labels = " / ".join(sorted({", ".join(labels_of(example)) or str(example.gold) for example in same}))
-                rows.append({"split": name, "lines": lines, "labels": labels, "text": _short(same[0].text)})
+                said = {", ".join(labels_of(e) or _answers(e)) or str(e.gold or "nothing") for e in same}
+                rows.append(
+                    {"split": name, "lines": lines, "labels": " / ".join(sorted(said)), "text": _short(same[0].text)}
+                )
     if rows:
         summary = f"{len(rows)} text(s) carry different labels on different lines"
         return Section("Conflicting labels", "warn", summary, tuple(rows[:SHOWN]))
@@ -264,18 +266,16 @@ def _leaks(splits: Mapping[str, Sequence[Example]]) -> Section:
     evaluated = sum(len(examples) for _, examples in others)
     share = len(rows) / evaluated
     status: Status = "fail" if share > 0.05 else "warn"
-    found = f"{len(rows)} of {evaluated} evaluation texts ({share:.1%}) occur in {first}"
-    summary = f"{found}: scores on them are flattered"
-    return Section("Leaks between splits", status, summary, tuple(rows[:SHOWN]))
+    found = f"{len(rows)} of {evaluated} evaluation texts ({share:.1%}) occur in {first}: scores on them are flattered"
+    return Section("Leaks between splits", status, found, tuple(rows[:SHOWN]))
 
 
 def _script(splits: Mapping[str, Sequence[Example]], *, english_only: bool) -> Section:
     examples = next(iter(splits.values()))
     chinese = mostly_chinese(example.text for example in examples[:2000])
     if chinese and english_only:
-        remedy = 'set backbone = "starter:multilingual"'
-        summary = f"the texts are mostly Chinese and the backbone knows English only: {remedy}"
-        return Section("Language", "fail", summary)
+        remedy = 'the backbone knows English only: set backbone = "starter:multilingual"'
+        return Section("Language", "fail", f"the texts are mostly Chinese and {remedy}")
     return Section("Language", "ok", "mostly Chinese" if chinese else "no script that the backbone cannot read")
 
 

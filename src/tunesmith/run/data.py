@@ -66,8 +66,9 @@ def load(config: RunConfig, *, rejects: Path | None = None) -> RunData:
         notes.append(f"data.limit = {data.limit}: evenly spaced rows only, without labels that are then not learnt")
     shares = {name: 0.0 if name in rows else _share(config, name) for name in ("dev", "test")}
     if any(shares.values()):
-        by, labelled = data.split.by, finding.task != WRITTEN
-        made = split(rows["train"], **shares, by=by, seed=config.seed, labelled=labelled)
+        together = finding.task == "extractive_qa" and data.split.by == "stratified"
+        by = "group" if together else data.split.by  # a text that is known from training is half the answer
+        made = split(rows["train"], **shares, by=by, seed=config.seed, labelled=finding.task != WRITTEN)
         rows = {"dev": made.dev, "test": made.test} | rows | {"train": made.train}
         record["made"] = made.record
     if finding.task == WRITTEN:
@@ -99,7 +100,7 @@ def _as_training(config: RunConfig, finding: Finding, examples: Sequence[Example
     if finding.task == WRITTEN:
         return finding.options()
     labels = {label for example in examples for label in labels_of(example)}
-    labels |= set(config.task.label_names) if config.task else set()
+    labels |= set(config.task.label_names) if config.task and labels else set()
     options = finding.options()
     return options | {"labels": sorted(labels)} if labels and "labels" not in options else options
 

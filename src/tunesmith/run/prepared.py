@@ -12,10 +12,14 @@ from tunesmith.core.tokenizer import Tokenizer
 from tunesmith.models.checkpoint import Checkpoint, locate
 from tunesmith.models.loading import load_backbone
 from tunesmith.models.template_file import chat_template
-from tunesmith.prepare.audit import AuditReport, audit, mostly_chinese
+from tunesmith.prepare.answer_lengths import answer_sections
+from tunesmith.prepare.audit import AuditReport, Section, audit, mostly_chinese
 from tunesmith.prepare.certificate import Certificate, certify
+from tunesmith.prepare.characters import Level
+from tunesmith.prepare.question_audit import question_sections
 from tunesmith.run.config import RunConfig
 from tunesmith.run.data import RunData, load
+from tunesmith.tasks.extractive_qa import ExtractiveQa, learnt_answer
 from tunesmith.tasks.pair_matching import PairMatching
 from tunesmith.tasks.token_classification import TokenClassification
 
@@ -76,10 +80,10 @@ def prepared(config: RunConfig, *, rejects: Path | None = None, check: bool = Tr
         data.splits(),
         tokenizer=tokenizer,
         max_length=getattr(task, "max_length", None),
-        level=task.level if isinstance(task, TokenClassification) else None,
+        level=_level(task),
         certificates=certificates,
+        answers=_answer_sections(task, data.splits()),
         english_only=config.backbone in ENGLISH,
-        written=isinstance(task, WritingTask),
     )
     notes = (*data.notes, *_language_note(config, data.train))
     return Prepared(
@@ -94,14 +98,38 @@ def prepared(config: RunConfig, *, rejects: Path | None = None, check: bool = Tr
     )
 
 
+def _answer_sections(task: Task, splits: dict[str, tuple[Example, ...]]) -> tuple[Section, ...]:
+    """What there is to say about answers; nothing for labels."""
+    if isinstance(task, ExtractiveQa):
+        return question_sections(splits, level=task.units)
+    return answer_sections(splits) if isinstance(task, WritingTask) else ()
+
+
 def certificates_of(task: Task, splits: dict[str, tuple[Example, ...]], tokenizer: Tokenizer) -> dict[str, Certificate]:
-    """An alignment certificate for each split of a task with entities, else nothing."""
-    if not isinstance(task, TokenClassification):
-        return {}
+    """An alignment certificate for each split of a task with entities or answers, else nothing."""
+    match task:
+        case TokenClassification():
+            level, scheme, made_of = task.level, task.scheme, splits
+        case ExtractiveQa():  # of several references, which may overlap, the one that is learnt
+            level, scheme = task.units, "BIO"
+            made_of = {name: tuple(map(learnt_answer, examples)) for name, examples in splits.items()}
+        case _:
+            return {}
     return {
-        name: certify(examples, tokenizer, level=task.level, scheme=task.scheme, max_length=task.max_length)
-        for name, examples in splits.items()
+        name: certify(examples, tokenizer, level=level, scheme=scheme, max_length=task.max_length)
+        for name, examples in made_of.items()
     }
+
+
+def _level(task: Task) -> Level | None:
+    """The units that a task tokenises one by one; None where it takes texts whole."""
+    match task:
+        case TokenClassification():
+            return task.level
+        case ExtractiveQa():
+            return task.units
+        case _:
+            return None
 
 
 def _language_note(config: RunConfig, examples: tuple[Example, ...]) -> tuple[str, ...]:

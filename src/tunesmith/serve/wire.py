@@ -18,12 +18,12 @@ _SHOWN_ERRORS: Final = 10
 
 
 class Item(BaseModel):
-    """One text, with its pair where the task compares two."""
+    """One text, with its pair where the task reads two."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     text: str = Field(description="The text to read.")
-    pair: str | None = Field(default=None, description="The second text, for tasks that compare two.")
+    pair: str | None = Field(default=None, description="The second text, or the question, for tasks that read two.")
 
 
 class PredictRequest(BaseModel):
@@ -32,7 +32,7 @@ class PredictRequest(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     text: str | None = Field(default=None, description="The text to read.")
-    pair: str | None = Field(default=None, description="The second text, for tasks that compare two.")
+    pair: str | None = Field(default=None, description="The second text, or the question, for tasks that read two.")
     items: list[Item] | None = Field(default=None, description="Many texts, answered in this order.")
 
     @model_validator(mode="after")

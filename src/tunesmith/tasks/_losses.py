@@ -56,6 +56,21 @@ def bernoulli_divergence(first: Tensor, second: Tensor) -> Tensor:
     return (present + absent).mean(-1)
 
 
+def class_excess(logits: Tensor, targets: Tensor) -> Tensor:
+    """CE(uniform) - CE(y) at each place, [M], from logits [M, C] and class indices [M]."""
+    log_p = F.log_softmax(at_least_fp32(logits), -1)
+    return log_p.gather(-1, targets[:, None]).squeeze(-1) - log_p.mean(-1)
+
+
+def label_set_excess(logits: Tensor, targets: Tensor) -> Tensor:
+    """The same for the mean binary cross-entropy over C labels, from logits and 0/1 targets, both [M, C].
+
+    log p(present) - log p(absent) is the logit itself, so the difference is (y - 1/2) logit.
+    """
+    logits = at_least_fp32(logits)
+    return ((targets - 0.5) * logits).mean(-1)
+
+
 def balanced_class_weights(counts: Sequence[int]) -> list[float]:
     """n / (C n_c): every class weighs the same in all, and the mean weight of an example is 1.
 

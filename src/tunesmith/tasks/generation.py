@@ -37,6 +37,7 @@ from tunesmith.models.decoding import Decoding
 from tunesmith.models.language_head import LanguageHead, language_head
 from tunesmith.tasks._chat_writer import ChatWriter
 from tunesmith.tasks._chats import Fitted, encoding, fitted
+from tunesmith.tasks._losses import class_excess
 
 Metric = Literal["rouge_l", "exact_match", "token_f1", "bleu", "chrf"]
 LONGEST = 512
@@ -94,6 +95,11 @@ class Generation(WritingTask):
     def head(self, backbone: Backbone) -> nn.Module:
         """The language head that the backbone was pretrained with."""
         return language_head(backbone)
+
+    def excess(self, scores: Tensor, batch: Batch) -> Tensor:
+        """CE(uniform over the vocabulary) - CE(y) of each token; [M]."""
+        assert batch.targets is not None, "a loss needs gold"
+        return class_excess(scores, batch.targets)
 
     def loss(self, output: Output, batch: Batch, *, head: nn.Module) -> Tensor:
         """Minus the weighted sum of log-likelihoods."""

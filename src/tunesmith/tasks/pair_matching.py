@@ -28,7 +28,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from tunesmith.core.batch import Batch, Encoding
-from tunesmith.core.errors import DataError
+from tunesmith.core.errors import ConfigError, DataError, Place
 from tunesmith.core.example import Example
 from tunesmith.core.model import Backbone, Output
 from tunesmith.core.prediction import Prediction
@@ -37,7 +37,7 @@ from tunesmith.core.tokenizer import Tokenizer
 from tunesmith.models.heads import sequence_head
 from tunesmith.tasks._answers import label_predictions
 from tunesmith.tasks._labels import ClassWeights, as_one, inventory, one_label, resolved, unknown_label, unusable
-from tunesmith.tasks._losses import at_least_fp32, class_losses
+from tunesmith.tasks._losses import at_least_fp32, class_excess, class_losses
 from tunesmith.tasks._pairs import pair_window
 from tunesmith.tasks._sequence import Targets, averaged, chunks, unseen, window
 
@@ -127,6 +127,22 @@ class PairMatching(LabellingTask):
         if self.score_range is None:
             return super().divergence(first, second)
         return (at_least_fp32(first) - at_least_fp32(second)).square().sum(-1) / 2
+
+    def excess(self, scores: Tensor, batch: Batch) -> Tensor:
+        """CE(uniform) - CE(y) of the classes; [M].
+
+        Raises:
+            ConfigError: TS-TUNE-040 the pairs have scores.
+        """
+        assert batch.targets is not None, "a loss needs gold"
+        if self.score_range is None:
+            return class_excess(scores, batch.targets)
+        raise ConfigError(
+            "a score has no classes to smooth over",
+            code="TS-TUNE-040",
+            place=Place(key="regularizers"),
+            fix='leave out kind = "label_smoothing".',
+        )
 
     def loss(self, output: Output, batch: Batch, *, head: nn.Module) -> Tensor:
         """The weighted sum of (focal) cross-entropies, or of squared errors of scores scaled to [0, 1]."""

@@ -45,7 +45,13 @@ from tunesmith.tasks._labels import (
     unknown_label,
     unusable,
 )
-from tunesmith.tasks._losses import bernoulli_divergence, class_losses, label_set_losses
+from tunesmith.tasks._losses import (
+    bernoulli_divergence,
+    class_excess,
+    class_losses,
+    label_set_excess,
+    label_set_losses,
+)
 from tunesmith.tasks._sequence import Targets, averaged, chunks, text_room, unseen, window, window_borders
 from tunesmith.tasks._thresholds import tuned_thresholds
 
@@ -126,6 +132,11 @@ class TextClassification(LabellingTask):
     def divergence(self, first: Tensor, second: Tensor) -> Tensor:
         """KL of the class distributions, or the mean over the labels of the KL of each being present; [M]."""
         return bernoulli_divergence(first, second) if self.multi_label else super().divergence(first, second)
+
+    def excess(self, scores: Tensor, batch: Batch) -> Tensor:
+        """CE(uniform) - CE(y) of the classes, or the mean of it over the labels; [M]."""
+        assert batch.targets is not None, "a loss needs gold"
+        return (label_set_excess if self.multi_label else class_excess)(scores, batch.targets)
 
     def loss(self, output: Output, batch: Batch, *, head: nn.Module) -> Tensor:
         """The weighted sum of (focal) cross-entropies."""

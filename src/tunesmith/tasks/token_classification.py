@@ -36,7 +36,7 @@ from tunesmith.prepare.characters import Level
 from tunesmith.prepare.unit_level import LevelChoice
 from tunesmith.tasks._crf import Crf
 from tunesmith.tasks._labels import fitting
-from tunesmith.tasks._losses import class_losses
+from tunesmith.tasks._losses import class_excess, class_losses
 from tunesmith.tasks._scored_spans import scored_spans
 from tunesmith.tasks._tags import TagSet, balanced_weights, classes_of, tag_set
 from tunesmith.tasks._unit_windows import Frame, cut_texts
@@ -177,6 +177,11 @@ class TokenClassification(LabellingTask):
         if self.crf:
             head.add_module("crf", Crf(torch.from_numpy(self._tags.step)))
         return head
+
+    def excess(self, scores: Tensor, batch: Batch) -> Tensor:
+        """CE(uniform) - CE(y) of the tags, under a CRF of its emissions; [M]."""
+        assert batch.targets is not None, "a loss needs gold"
+        return class_excess(scores, batch.targets)
 
     def loss(self, output: Output, batch: Batch, *, head: nn.Module) -> Tensor:
         """The SUM over places of weighted cross-entropy, or over windows of the CRF's negative log-likelihood."""

@@ -89,11 +89,16 @@ function drawn(ask, result) {
   if (result.entities) parts.push(annotated(ask.text, result.entities), result.entities.length ? table(result.entities) : make("p", { className: "empty", textContent: t("play.none") }));
   if (result.label !== undefined) parts.push(verdict(result.label, result.confidence));
   if (result.labels) parts.push(result.labels.length ? make("p", { className: "verdict" }, ...result.labels.map((label) => make("span", { className: "chip", textContent: label }))) : make("p", { className: "empty", textContent: t("play.no_label") }));
+  if (result.answer !== undefined) parts.push(...found(ask, result));
   if (result.score !== undefined) parts.push(verdict(result.score.toFixed(3), undefined));
   if (result.scores) parts.push(...bars(result.scores, result.labels ?? [result.label]));
   if (result.truncated) parts.push(make("p", { className: "alert warn", textContent: `${result.truncated} ${t("play.truncated")}` }));
   return parts;
 }
+
+const found = (ask, { answer, start, end, confidence }) => answer === null
+  ? [make("p", { className: "empty" }, t("play.no_answer"), " ", make("span", { className: "number", textContent: percent(confidence) }))]
+  : [verdict(answer, confidence), annotated(ask.text, [{ start, end, confidence, label: "" }])];
 
 const verdict = (text, confidence) => make("p", { className: "verdict" }, text, ...(confidence === undefined ? [] : [make("span", { className: "muted number", textContent: percent(confidence) })]));
 
@@ -112,7 +117,8 @@ function annotated(text, entities) {
 }
 
 function mark(text, entity) {
-  const node = make("mark", { className: "entity", title: `${entity.label} ${percent(entity.confidence)}` }, text, make("span", { className: "entity-label", textContent: entity.label }));
+  const name = entity.label ? [make("span", { className: "entity-label", textContent: entity.label })] : [];
+  const node = make("mark", { className: "entity", title: `${entity.label} ${percent(entity.confidence)}`.trim() }, text, ...name);
   node.dataset.hue = hue(entity.label);
   return node;
 }
@@ -149,6 +155,7 @@ function bar(label, share, chosen) {
 
 const summary = ({ result }) => {
   if (result.entities) return result.entities.map((entity) => `${entity.text} ${entity.label}`).join(", ") || t("play.none");
+  if (result.answer !== undefined) return result.answer === null ? t("play.no_answer") : `${result.answer} ${percent(result.confidence)}`;
   if (result.labels) return result.labels.join(", ") || t("play.no_label");
   return result.label === undefined ? result.score.toFixed(3) : `${result.label} ${percent(result.confidence)}`;
 };
@@ -200,7 +207,9 @@ function introduce() {
   at("task").textContent = model.task ? t(`task.${model.task}`) : "";
   at("task").hidden = !model.task;
   at("version").textContent = model.version ? `${model.name} ${model.version}.` : "";
-  at("pair-box").hidden = model.task !== "pair_matching";
+  const question = model.task === "extractive_qa";
+  at("pair-box").hidden = !question && model.task !== "pair_matching";
+  at("pair-name").textContent = t(question ? "play.question" : "play.pair");
   at("examples-box").hidden = model.examples.length === 0;
   at("examples").replaceChildren(...model.examples.map((example) => {
     const button = make("button", { type: "button", textContent: [example.text, example.pair].filter(Boolean).join(" / ") });

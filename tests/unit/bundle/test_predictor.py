@@ -4,6 +4,7 @@ import shutil
 
 import pytest
 
+from tunesmith.bundle.answers import answer_of
 from tunesmith.bundle.display import Predictions
 from tunesmith.bundle.predictor import Predictor
 from tunesmith.core.errors import DataError, UsageError
@@ -30,12 +31,29 @@ def close(one, other):
     scores = (a.pop("scores", {}), b.pop("scores", {}))
     assert scores[0] == pytest.approx(scores[1], abs=1e-5)
     assert a.pop("confidence", None) == pytest.approx(b.pop("confidence", None), abs=1e-5)
+    assert a.pop("instead", {}) == pytest.approx(b.pop("instead", {}), abs=1e-5)
     if isinstance(a["predicted"], list) and a["predicted"] and isinstance(a["predicted"][0], dict):
         pairs = zip(a.pop("predicted"), b.pop("predicted"), strict=True)
         for x, y in pairs:
             assert x.pop("confidence") == pytest.approx(y.pop("confidence"), abs=1e-5)
             assert x == y
     assert a == b
+
+
+def test_a_question_is_answered_with_a_stretch_of_its_text(tiny_bundles):
+    predictor = Predictor.load(tiny_bundles("answer"))
+    text = "the card was lost in Beijing and 张三 helped " * 9
+    asked = [(text, "where?"), ("good", "what is good?"), (text, "who?")]
+    together = predictor.predict(asked)
+    for pair, found in zip(asked, together, strict=True):
+        close(found, predictor.predict(pair))
+        answer = answer_of(found)
+        spans = [(span.start, span.end) for span in found.predicted]
+        assert spans == ([] if answer["answer"] is None else [(answer["start"], answer["end"])])
+        assert answer["answer"] is None or answer["answer"] == pair[0][answer["start"] : answer["end"]]
+        assert (pair[1] in found._repr_html_()) and ("<mark" in found._repr_html_()) == bool(spans)
+    with pytest.raises(DataError, match="no question"):
+        predictor.predict("a text alone")
 
 
 def test_company_and_order_change_nothing(predictor):

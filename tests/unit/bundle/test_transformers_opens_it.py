@@ -8,6 +8,26 @@ from tunesmith.bundle.predictor import Predictor
 TEXT = "my card was stolen in 北京, please help"
 
 
+def test_the_same_logits_for_a_question(tiny_bundles, unlabelled):
+    from transformers import AutoModelForQuestionAnswering, AutoTokenizer
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    folder = tiny_bundles("answer")
+    model, report = AutoModelForQuestionAnswering.from_pretrained(folder, dtype=torch.float32, output_loading_info=True)
+    assert not report["missing_keys"] and not report["unexpected_keys"]
+    predictor = Predictor.load(folder)
+    answered = predictor.answer(unlabelled((TEXT, "what was stolen?")))
+    window, ours = answered.windows[0], answered.logits[0]
+    batch = AutoTokenizer.from_pretrained(folder)("what was stolen?", TEXT, return_tensors="pt")
+    assert batch["input_ids"][0].tolist() == window.input_ids.tolist()
+    assert batch["token_type_ids"][0].tolist() == window.segment_ids.tolist()
+    with torch.no_grad():
+        theirs = model.eval()(**batch)
+    both = torch.stack([theirs.start_logits[0], theirs.end_logits[0]], -1)
+    torch.testing.assert_close(ours, both[torch.from_numpy(window.places.astype("int64"))], atol=1e-5, rtol=1e-5)
+
+
 @pytest.mark.parametrize("kind", ["entities", "label", "labels", "pair", "score"])
 def test_the_same_logits(kind, tiny_bundles, unlabelled):
     from transformers import AutoModelForSequenceClassification, AutoModelForTokenClassification, AutoTokenizer

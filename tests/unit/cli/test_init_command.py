@@ -86,6 +86,20 @@ def test_remedies_for_bad_rows_stand_in_the_file(place):
     assert config(place / "b.toml")["data"]["transitions"] == "repair"
 
 
+def test_questions_and_answers_that_are_not_in_their_text(place):
+    rows = [{"context": f"Anna has {n} cats.", "question": "How many?", "answers": [str(n)]} for n in range(30)]
+    stray = [{"text": "9", "start": 9}, {"text": "ten", "start": -1}]
+    rows.append({"context": "Anna has 9 cats.", "question": "Well?", "answers": stray})
+    rows.append({"context": "Anna has cats.", "question": "How many?", "answers": []})
+    (place / "q.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
+    output = run("q.jsonl")
+    assert "extractive_qa" in output and "answer (30), no answer (1)" in output
+    found = config(place / "q.toml")
+    assert found["task"] == {"kind": "extractive_qa"}
+    expected = {"text": "context", "pair": "question", "answers": "answers", "stray": "drop"}
+    assert found["data"].items() >= expected.items()
+
+
 def test_splits_inside_one_file(place):
     rows = ROWS.replace("\n", ",train\n", 16).replace("order\n", "order,test\n").replace("refund\n", "refund,test\n")
     (place / "a.csv").write_text(f"text,label,split\n{rows}")

@@ -73,6 +73,30 @@ def test_pairs_by_tab_or_by_column(kind, column, tiny_bundles, tmp_path):
     assert header.startswith(f"id,text,pair,{column}") and row.startswith("2,good,not good,")
 
 
+def test_questions_by_tab_or_by_column_and_their_answers_can_be_trained_on(tiny_bundles, tmp_path):
+    from tunesmith.prepare.reading import detect, read
+
+    text, out = "my card was stolen in Beijing, please help", tmp_path / "out.jsonl"
+    run("predict", tiny_bundles("answer"), "-", "--out", out, given=f"{text}\twhere?\n\n{text}\twhat is lost?\n")
+    rows = [json.loads(line) for line in out.read_text().splitlines()]
+    assert rows[1] == {"id": "2", "text": "", "pair": ""}
+    for row in (rows[0], rows[2]):
+        assert row["answer"] is None or row["answer"] == text[row["start"] : row["end"]]
+        assert 0 < row["confidence"] <= 1
+    out.write_text("".join(f"{json.dumps(row)}\n" for row in (rows[0], rows[2])))
+    finding = detect(out)
+    for row, example in zip((rows[0], rows[2]), read(out, finding.format), strict=True):
+        assert [(span.start, span.end) for span in example.gold] == (
+            [(row["start"], row["end"])] if row["answer"] else []
+        )
+    source = tmp_path / "in.csv"
+    source.write_text(f'context,question\n"{text}",where?\n')
+    columns = ("--text-column", "context", "--pair-column", "question")
+    header, row = run("predict", tiny_bundles("answer"), source, "--format", "csv", *columns).stdout.splitlines()
+    assert header == "id,text,pair,answer,start,end,confidence,truncated"
+    assert row.startswith(f'2,"{text}",where?,')
+
+
 def test_answers_can_be_trained_on(tiny_bundles, tmp_path):
     for kind, field in (("entities", "entities"), ("label", "label"), ("labels", "labels")):
         out = tmp_path / f"{kind}.jsonl"

@@ -88,7 +88,7 @@ def test_messages_in_disorder_are_refused_at_their_line(
 def test_a_list_of_answers_are_all_right_and_none_may_be_empty(tmp_path: Path) -> None:
     rows: list[dict[str, Any]] = [{"prompt": "Say hi", "answer": ["hi", "hello"]}]
     assert examples(tmp_path, *rows, text="prompt", answer="answer", task="generation")[0].gold == ("hi", "hello")
-    for wrong, told in (([], "no answer"), (["hi", " "], "an answer is empty"), ("", "the answer is empty")):
+    for wrong, told in (([], "no answer"), (["hi", " "], "the answer is empty"), ("", "the answer is empty")):
         with pytest.raises(DataError, match=told):
             examples(
                 tmp_path, *rows, {"prompt": "x", "answer": wrong}, text="prompt", answer="answer", task="generation"

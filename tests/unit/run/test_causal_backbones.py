@@ -33,6 +33,12 @@ ROWS: dict[str, list[dict[str, Any]]] = {
         {"text": f"Anna Berg lives in {place}", "entities": [{"start": 19, "end": 19 + len(place), "label": "LOC"}]}
         for place in ("Rotterdam", "Leeds", "Porto", "Cork") * 10
     ],
+    "extractive_qa": [
+        {"text": f"Anna lives in {place}, {n}", "pair": f"Where is {who}?", "answers": found}
+        for n in range(5)
+        for place in ("Rotterdam", "Leeds", "Porto", "Cork")
+        for who, found in (("Anna", [{"text": place, "start": 14}]), ("Boris", []))
+    ],
 }
 SIZES = {
     "GPT2": {"n_embd": 16, "n_layer": 2, "n_head": 2, "n_positions": 64},
@@ -112,6 +118,18 @@ def test_it_is_read_at_the_last_token_of_a_text_and_of_a_word(
     pieces = tokenizer.words([("my", True), ("card", False), ("3", False), ("is", False), ("lost", False)])
     ends = [sum(map(len, pieces[: index + 1])) - 1 for index in range(5)]
     assert first.places[-1] == len(first) - 1 and len(first.places) == len(ends)
+
+
+def test_a_question_comes_first_and_no_answer_is_read_at_the_last_token(
+    causal: Callable[[str], Path], unlabelled: Callable[..., list[Example]]
+) -> None:
+    tokenizer = Tokenizer(causal("GPT2") / "tokenizer.json", max_length=64, causal=True)
+    (window,) = TASKS.make("extractive_qa", key="task").encode(unlabelled(("my card", "lost?")), tokenizer)
+    question, text = tokenizer.texts(["lost?"])[0], tokenizer.words([("my", True), ("card", True)])
+    shown = [*question, *tokenizer.framing.middle, *text[0], *text[1]]
+    assert window.input_ids.tolist() == [*shown, tokenizer.unknown_id]
+    begin = len(question) + len(tokenizer.framing.middle)
+    assert window.places.tolist() == [len(shown), *range(begin, len(shown))]
 
 
 def test_two_texts_are_told_apart(causal: Callable[[str], Path]) -> None:

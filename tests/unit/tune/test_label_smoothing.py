@@ -14,7 +14,8 @@ from tunesmith.core.model import Model
 from tunesmith.core.regularizer import Step
 from tunesmith.core.rooms import REGULARIZERS, TASKS
 from tunesmith.core.tokenizer import Tokenizer
-from tunesmith.tune.regularizers.label_smoothing import LabelSmoothing, class_excess, label_set_excess
+from tunesmith.tasks._losses import class_excess, label_set_excess
+from tunesmith.tune.regularizers.label_smoothing import LabelSmoothing
 
 
 def test_with_the_loss_it_is_the_smoothed_cross_entropy_of_torch() -> None:

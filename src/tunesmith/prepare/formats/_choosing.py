@@ -4,6 +4,7 @@ from tunesmith.core.errors import DataError
 from tunesmith.prepare.formats import _names as names
 from tunesmith.prepare.formats._guess import Guess, listed
 from tunesmith.prepare.formats._prompts import choose_prompts
+from tunesmith.prepare.formats._questions import choose_questions
 from tunesmith.prepare.formats._spans import guess_ends, is_spans
 from tunesmith.prepare.formats._stats import ColumnStats
 from tunesmith.prepare.formats._times import iso_time
@@ -17,11 +18,12 @@ def choose(guess: Guess) -> None:
         ConfigError: a given column is not there.
     """
     guess.require_known()
-    _require_no_questions(guess)
     _about_rows(guess)
+    choose_questions(guess)
     choose_prompts(guess)
-    if guess.task == "generation":
+    if guess.task in ("extractive_qa", "generation"):
         return
+    _require_no_questions(guess)
     if guess.task in (None, "token_classification"):
         _entities(guess)
         if not guess.columns.entities and not guess.columns.text:
@@ -156,12 +158,13 @@ def _text(guess: Guess) -> None:
 
 
 def _require_no_questions(guess: Guess) -> None:
-    """Question answering has texts and strings like labels, and would be read as something else."""
-    if {"paragraphs", "qas", "answers"} & guess.stats.keys() and not guess.columns.label:
+    """Answers have strings like labels, and would be read as something else."""
+    if "answers" in guess.stats and not guess.columns.label:
         raise guess.refusal(
-            "this looks like question answering, which no task of this version reads",
+            "this looks like question answering, but its text, question or answers were not recognised",
             code="TS-DATA-008",
-            fix="give rows with a text and a label, entities or a second text.",
+            fix='set task = "extractive_qa" and name them with `text`, `pair` and `answers`. '
+            f"Columns: {listed(list(guess.stats))}.",
         )
 
 

@@ -1,4 +1,4 @@
-"""Conversations: a list of messages to the last one of a user, what was said before it, and the answer to it.
+"""What is written: a list of messages to the last one of a user, what was said before it, and the answer to it.
 
 Keys and roles go by several names: `role` and `content`, `from` and `value`, `speaker` and `utterance`.
 """
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from tunesmith.core.conversation import ROLES, Conversation, Message, Role, checked
 from tunesmith.core.errors import DataError
-from tunesmith.prepare.formats._faults import SKIP, RowFault, check_characters
+from tunesmith.prepare.formats._faults import SKIP, RowFault, check_characters, check_text
 
 _ROLE_KEYS = ("role", "from", "speaker")
 _CONTENT_KEYS = ("content", "value", "utterance", "text")
@@ -57,6 +57,21 @@ def exchange(value: object, key: str) -> Exchange:
     answer = messages.pop().content if messages[-1].role == "assistant" else None
     asked = messages.pop()
     return Exchange(tuple(messages), asked.content, answer)
+
+
+def written_answers(value: object, key: str) -> str | tuple[str, ...]:
+    """An answer in words, or several that are all right.
+
+    Raises:
+        RowFault: none, one that is blank, or something else.
+    """
+    answers = tuple(answer for answer in (value if isinstance(value, list) else [value]) if isinstance(answer, str))
+    if not answers or (isinstance(value, list) and len(answers) < len(value)):
+        fix = f"write it in quotes, or a list of answers that are all right, {SKIP}."
+        raise RowFault("there is no answer", code="TS-DATA-016", fix=fix, key=key)
+    for answer in answers:
+        check_text(answer, key, what="the answer")
+    return answers if isinstance(value, list) else answers[0]
 
 
 def _is_message(item: object) -> bool:

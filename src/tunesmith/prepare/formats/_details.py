@@ -25,7 +25,7 @@ def detail(guess: Guess) -> None:
     columns = guess.columns
     if columns.tokens:
         _tags(guess)
-    if not columns.label or guess.task in ("token_classification", "generation"):
+    if not columns.label or guess.task in ("token_classification", "extractive_qa", "generation"):
         return
     column = guess.column(columns.label)
     if not column.flat:

@@ -19,6 +19,14 @@ PAIRS = (
 )  # fmt: skip
 SCORE = ("score", "similarity", "similarity_score", "rating", "relatedness")
 ENTITIES = ("entities", "spans", "entity", "annotations", "ner", "labels", "label")
+QUESTION = ("question", "query", "问题", "提问", "question_text", "query_text", "pair")
+CONTEXT = (
+    "context", "context_text", "passage", "paragraph", "document", "article", "text", "content", "body",
+    "原文", "文章", "段落", "文本", "内容",
+)  # fmt: skip
+ANSWERS = ("answers", "answer", "gold_answers", "gold", "label", "labels", "答案", "回答")
+IMPOSSIBLE = ("is_impossible", "impossible", "unanswerable")
+DOCUMENT = ("title", "document_title", "context_id", "passage_id", "paragraph_id", "标题")
 TOKENS = ("tokens", "words", "token")
 TAGS = ("tags", "ner_tags", "ner", "labels", "slots", "bio", "tag")
 PROMPTS = (

@@ -48,6 +48,10 @@ class Columns(Group):
     """The answer that is to be written, or a list of answers that are all right."""
     messages: Name = None
     """A conversation, as a list of messages with `role` and `content`."""
+    answers: Name = None
+    """Answers to a question (`pair`) with the characters of the text at which they begin."""
+    impossible: Name = None
+    """Says (true or false) that the text does not answer the question, whatever stands under `answers`."""
     tokens: Name = None
     """The words: a list, or a text cut at blanks."""
     tags: Name = None
@@ -77,14 +81,16 @@ class Tagging(Group):
 
 
 class SpanRules(Group):
-    """How entity spans are written."""
+    """How entity spans and answers are written."""
 
     ends: Literal["exclusive", "inclusive"] | None = None
     """Whether the end of a span is the character after it or its last one; guessed where absent."""
     overlaps: Literal["reject", "longest"] = "reject"
     """Entities that share characters: refuse the row, or keep the longest (the first among equals)."""
     absent: Literal["reject", "none"] | None = None
-    """A row without the key of the entities: refuse it, or take it as a row without entities."""
+    """A row without the key of the entities or answers: refuse it, or take it as a row without any."""
+    stray: Literal["reject", "drop"] = "reject"
+    """An answer that does not stand in the text: refuse the row, or leave the answer out where the row has others."""
 
 
 class Labelling(Group):

@@ -60,7 +60,7 @@ class RecordFormat(Format):
     tagging: Tagging = Tagging()
     """How word tags are written."""
     spans: SpanRules = SpanRules()
-    """How entity spans are written."""
+    """How entity spans and answers are written."""
     several: bool | None = None
     """Whether a row may have several labels."""
     split: str | None = None

@@ -8,7 +8,8 @@ from typing import Any
 from tunesmith.core.conversation import Conversation
 from tunesmith.core.example import Example, Gold, Source, Span
 from tunesmith.core.format import TaskKind
-from tunesmith.prepare.formats._conversations import exchange
+from tunesmith.prepare.formats._answers import answers_of
+from tunesmith.prepare.formats._conversations import exchange, written_answers
 from tunesmith.prepare.formats._faults import SKIP, RowFault, check_characters, check_text
 from tunesmith.prepare.formats._labels import LabelReader, plain
 from tunesmith.prepare.formats._options import Columns, Labelling, SpanRules, Tagging
@@ -51,6 +52,7 @@ class RecordReader:
         self._columns = columns
         self._tagging = tagging
         self._spans = spans
+        self._texts: dict[str, str] = {}
         self._labels = LabelReader(labelling, several=several)
         self._ids: set[str] = set()
         self._extras: list[tuple[str, Callable[[Any, str], Any], str]] = [
@@ -89,8 +91,13 @@ class RecordReader:
         if columns.id:
             key = self._id(record, columns.id, key)
         source = Source(self._file, line)
+        together = None
+        if self._task == "extractive_qa":  # questions about one text belong together, also where nothing says so
+            together = self._texts.setdefault(text, f"{self._name}:{line}{spot}")
         if not self._extras:
-            return Example(id=key, text=text, source=source, pair=pair, words=words, turns=turns, gold=gold)
+            return Example(
+                id=key, text=text, source=source, pair=pair, words=words, turns=turns, gold=gold, group=together
+            )
         extras = {field: read(value_of(record, name), name) for field, read, name in self._extras}
         return Example(
             id=key,
@@ -100,7 +107,7 @@ class RecordReader:
             words=words,
             turns=turns,
             gold=gold,
-            group=extras.get("group"),
+            group=extras.get("group") or together,
             time=extras.get("time"),
             weight=extras.get("weight", 1.0),
         )
@@ -120,24 +127,40 @@ class RecordReader:
         if self._task == "token_classification":
             return self._entities(record, text, columns.entities) if columns.entities else None
         if self._task == "generation":
-            return _written(value_of(record, columns.answer), columns.answer) if columns.answer else None
+            return written_answers(value_of(record, columns.answer), columns.answer) if columns.answer else None
+        if self._task == "extractive_qa":
+            return self._answers(record, text, columns.answers) if columns.answers else None
         if columns.score:
             return _score(value_of(record, columns.score), columns.score)
         if columns.label:
             return self._labels.read(value_of(record, columns.label), columns.label)
         return None
 
+    def _answers(self, record: Record, text: str, name: str) -> tuple[Span, ...]:
+        impossible = value_of(record, self._columns.impossible) if self._columns.impossible else None
+        if plain(impossible).lower() in ("true", "1", "yes"):
+            return ()
+        value = value_of(record, name)
+        if value is None or value == "":
+            return self._absent(name, "answers")
+        start = value_of(record, "start") if isinstance(value, str) else None  # as predictions are written
+        beside = [{"text": value, "start": start}] if start is not None else value
+        return answers_of(beside, text, self._spans, key=name)
+
+    def _absent(self, name: str, what: str) -> tuple[Span, ...]:
+        if self._spans.absent == "none":
+            return ()
+        raise RowFault(
+            f"there are no {what} under {name!r}",
+            code="TS-DATA-016",
+            fix=f'write an empty list where there are none, or set absent = "none", {SKIP}.',
+            key=name,
+        )
+
     def _entities(self, record: Record, text: str, name: str) -> tuple[Span, ...]:
         value = value_of(record, name)
         if value is None:
-            if self._spans.absent == "none":
-                return ()
-            raise RowFault(
-                f"there are no entities under {name!r}",
-                code="TS-DATA-016",
-                fix=f'write an empty list where there are none, or set absent = "none", {SKIP}.',
-                key=name,
-            )
+            return self._absent(name, "entities")
         spans = spans_of(value, text, self._spans, key=name)
         return tuple(Span(span.start, span.end, self._labels.one(span.label, name)) for span in spans)
 
@@ -222,20 +245,6 @@ def _cut(value: object, name: str) -> list[str]:
     if isinstance(value, list):
         return [item if isinstance(item, str) else plain(item) for item in value]
     return _string(value, name).split()
-
-
-def _written(value: object, name: str) -> Gold:
-    """An answer, or several that are all right."""
-    if isinstance(value, list):
-        answers = tuple(_string(item, name) for item in value)
-        if not answers:
-            raise RowFault("there is no answer", code="TS-DATA-016", fix=f"write at least one, {SKIP}.", key=name)
-        for answer in answers:
-            check_text(answer, name, what="an answer")
-        return answers
-    answer = _string(value, name)
-    check_text(answer, name, what="the answer")
-    return answer
 
 
 def _number(value: object) -> float:

@@ -12,13 +12,14 @@ from tunesmith.core.format import Match, Sample
 from tunesmith.prepare.formats._faults import RowFault
 from tunesmith.prepare.formats._guess import listed
 from tunesmith.prepare.formats._json_walk import Broken, Item, Lines, items, record_of
+from tunesmith.prepare.formats._nested_questions import holds_questions, questions_in
 from tunesmith.prepare.formats._record_format import RawRow, RecordFormat, empty_split
 from tunesmith.prepare.formats._records import Record
 from tunesmith.prepare.text_files import lines_of, sample_of
 
 
 class JsonDocument(RecordFormat):
-    """`[{...}, ...]`, `[[text, label], ...]` or `{"train": [...], "test": [...]}`."""
+    """`[{...}, ...]`, `[[text, label], ...]`, `{"train": [...], "test": [...]}`, or questions in paragraphs (SQuAD)."""
 
     encoding: str | None = None
     """Encoding of the file; detected where absent."""
@@ -68,9 +69,14 @@ class JsonDocument(RecordFormat):
         text = _text(path, self.encoding or "utf-8-sig")
         lines = Lines(text)
         wanted = self.split.split("+") if self.split and not self.columns.split_column else None
+        nested = holds_questions(text)
         for item in _walked(text, path):
             if wanted is None or item.part is None or item.part in wanted:
-                yield _DocumentRow(*lines.place(item.start), item, text)
+                if not nested:
+                    yield _DocumentRow(*lines.place(item.start), item, text)
+                    continue
+                for inner, content in questions_in(item, text):
+                    yield _NestedRow(*lines.place(inner.start), inner, text, content)
 
 
 @dataclass(slots=True)
@@ -93,6 +99,16 @@ class _DocumentRow(RawRow):
 
     def text(self) -> str:
         return self.document[self.item.start : self.item.end]
+
+
+@dataclass(slots=True)
+class _NestedRow(_DocumentRow):
+    content: Record | RowFault
+
+    def record(self) -> Record:
+        if isinstance(self.content, RowFault):
+            raise self.content
+        return self.content
 
 
 def _text(path: Path, encoding: str) -> str:
