@@ -169,14 +169,15 @@ def _score_counts(
         )
         for name, value in values.items()
     }
+    leading = main if main is not None and main in found else form.main
     return Scores(
         kind=kind,
         form=form.name,
-        main=main if main in found and main is not None else form.main,
+        main=leading,
         rows=seen.rows,
         groups=seen.groups,
         truncated=seen.truncated,
-        metrics=found,
+        metrics={leading: found[leading]} | found,
         labels=_labels(exact, drawn, units),
         confusion=dict(seen.pairs) if form.name in ("spans", "labels") else None,
         fates={fate: int(exact.total(f"fate:{fate}")) for fate in FATES} if form.name == "spans" else None,

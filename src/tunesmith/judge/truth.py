@@ -65,7 +65,7 @@ def verdict(split: str, record: Mapping[str, Any]) -> Verdict:
     main = record["main_metric"]
     name, name_zh = METRIC_NAMES.get(main, (main, main))
     own = _number(record["metrics"][main])
-    facts = f"{name[0].upper()}{name[1:]} {own} on {split} ({record['n']:,} rows)"
+    facts = f"{_begun(name)} {own} on {split} ({record['n']:,} rows)"
     facts_zh = f"{split}（{record['n']:,} 行）上{_spaced(name_zh)} {own}"
     rivals: Mapping[str, Any] = record["baselines"]
     if not rivals:
@@ -90,6 +90,11 @@ def shown(test: Mapping[str, Any]) -> bool:
 def _said(standing: Standing, baseline: str | None, facts: str, facts_zh: str) -> Verdict:
     lead, lead_zh = LEADS[standing]
     return Verdict(standing, baseline, f"{lead} {facts}", f"{lead_zh}{facts_zh}")
+
+
+def _begun(name: str) -> str:
+    """A name at the start of a sentence; chrF is written so wherever it stands."""
+    return f"{name[0].upper()}{name[1:]}" if name.split()[0].islower() else name
 
 
 def _spaced(name: str) -> str:

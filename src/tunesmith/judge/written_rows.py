@@ -43,8 +43,10 @@ def worst(predictions: Iterable[Prediction], *, form: str, main: str) -> tuple[l
 
 
 def _value(row: Prediction, form: str, main: str) -> float:
+    """The metric of this row alone; the usual one of the form where `main` needs rows of several sorts."""
     shape = FORMS[form]
-    return float(shape.metrics(Counts.of([shape.row(row)]))[main])
+    found = shape.metrics(Counts.of([shape.row(row)]))
+    return float(found.get(main, found[shape.main]))
 
 
 def _record(row: Prediction, value: float, form: str) -> dict[str, Any]:

@@ -48,6 +48,13 @@ def test_the_best_baseline_is_the_one_that_counts() -> None:
     assert build_report({"test": split}, FACTS)["best_baseline"] == "tfidf_logistic"
 
 
+def test_chrf_is_written_so_at_the_start_of_a_sentence() -> None:
+    written = [Prediction(id=str(i), text="t", gold="yes please", predicted="yes") for i in range(9)]
+    for main, name in (("chrf", "chrF"), ("exact_match", "Exact match"), ("bleu", "BLEU")):
+        split = judge_split(written, {}, kind="generation", main=main, replicates=20)
+        assert f"baseline. {name} 0." in build_report({"test": split}, RunFacts(task="generation"))["headline"]
+
+
 def test_without_baselines_that_is_said() -> None:
     split = judge_split(rows(180), {}, kind="text_classification", replicates=100)
     report = build_report({"dev": split}, FACTS)

@@ -46,6 +46,11 @@ def test_many_references_are_cut_and_equal_ones_shown_once() -> None:
     assert shown["gold"] == ["a", "b", "c", "d", "e"] and shown["more_gold"] == 1
 
 
+def test_a_metric_of_one_side_only_leaves_the_rows_their_usual_one() -> None:
+    row = Prediction(id="1", text="Oslo", pair="Where?", gold=(), predicted=())
+    assert samples([row], form="answers", main="no_answer_accuracy")[0]["value"] == 1
+
+
 @pytest.mark.parametrize(
     "gold, predicted, marked",
     [
