@@ -3,8 +3,8 @@
 Latin and other scripts as SQuAD does it: small letters, no ASCII punctuation, no articles, words at blanks; F1 over the
 words that both have, however they stand. Chinese as CMRC 2018 does it: small letters, the punctuation of its script
 dropped, each ideograph a word; F1 over the longest run of words that both have. CMRC cuts what is no ideograph with
-nltk; here runs of letters and digits (with points inside) and single signs are the words, which differs for English
-contractions only.
+nltk; here runs of letters and digits (with points inside) and single signs are the words, which differs in little but
+English contractions.
 
 References: Rajpurkar et al. 2016 and 2018, SQuAD and SQuAD 2.0 (evaluate-v2.0.py); Cui et al. 2019, A Span-Extraction
 Dataset for Chinese Machine Reading Comprehension (cmrc2018_evaluate.py).
