@@ -98,13 +98,14 @@ def test_what_would_stop_the_run_stops_the_plan(tmp_path: Path, tiny_bert_folder
     assert refused.value.place is not None and refused.value.place.line == 2
 
 
-def test_silver_pairs_are_a_lesson_of_their_own(tmp_path: Path) -> None:
+def test_silver_pairs_are_a_lesson_of_their_own(tmp_path: Path, tiny_bert_folder: Path) -> None:
     things = ["a red bicycle", "two grey cats", "the morning train", "fresh bread", "an old violin"]
     near = [(f"{a} near the house", f"there is {a} by the house", 4.5) for a in things] * 4
     far = [(f"{a} in the garden", f"nobody saw {b} this year", 0.5) for a in things for b in things if a != b]
     rows = [json.dumps({"text": a, "pair": b, "score": score}) for a, b, score in (*near, *far)]
     (tmp_path / "pairs.jsonl").write_text("\n".join(rows), encoding="utf-8")
     table = {
+        "backbone": str(tiny_bert_folder),
         "data": {"train": "pairs.jsonl", "dev": "pairs.jsonl", "test": "pairs.jsonl"},
         "silver": {"pairs": 20, "batch_size": 8},
         "task": {"kind": "pair_matching"},

@@ -1,4 +1,4 @@
-"""Silver pairs on the real starter: made from training texts only, learnt once and first, the same after a stop."""
+"""Silver pairs: made by the real starter from training texts only, learnt once and first, the same after a stop."""
 
 import json
 from dataclasses import replace
@@ -50,8 +50,8 @@ def test_silver_pairs_are_given_and_new_pairs_of_training_texts_scored_on_their_
     assert all(0.5 <= float(str(example.gold)) <= 4.5 for example in silver.examples)
 
 
-def test_a_stopped_run_goes_on_with_the_same_pairs(tmp_path: Path) -> None:
-    made, folder = config(tmp_path, silver=16), tmp_path / "run"
+def test_a_stopped_run_goes_on_with_the_same_pairs(tmp_path: Path, tiny_bert_folder: Path) -> None:
+    made, folder = config(tmp_path, silver=16, backbone=str(tiny_bert_folder)), tmp_path / "run"
     wishes: list[str] = []
 
     def should_stop() -> str | None:
@@ -73,8 +73,8 @@ def test_a_stopped_run_goes_on_with_the_same_pairs(tmp_path: Path) -> None:
     assert read_silver(RunFolder(folder).silver) == kept
 
 
-def test_silver_pairs_are_behind_a_run_that_stopped_later(tmp_path: Path) -> None:
-    made, folder = config(tmp_path, silver=16), tmp_path / "run"
+def test_silver_pairs_are_behind_a_run_that_stopped_later(tmp_path: Path, tiny_bert_folder: Path) -> None:
+    made, folder = config(tmp_path, silver=16, backbone=str(tiny_bert_folder)), tmp_path / "run"
     wishes: list[str] = []
 
     def should_stop() -> str | None:
@@ -92,8 +92,7 @@ def test_silver_pairs_are_behind_a_run_that_stopped_later(tmp_path: Path) -> Non
     ready = prepared(made)
     with pytest.raises(ModelFileError, match="has changed"):
         read_learnt(RunFolder(folder).silver, tuned_model(ready))
-    whole = config(tmp_path, silver=16)
-    *_, straight = run(whole, opened(tmp_path / "straight", resume=False), origins={})
+    *_, straight = run(made, opened(tmp_path / "straight", resume=False), origins={})
     assert isinstance(straight, Finished)
     weights = [(path / "bundle" / "model.safetensors").read_bytes() for path in (folder, tmp_path / "straight")]
     assert weights[0] == weights[1]
