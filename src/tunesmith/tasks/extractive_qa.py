@@ -141,6 +141,8 @@ class ExtractiveQa(LabellingTask):
         """Log probabilities [M, 2] of each place being the first and the last of the answer in its window."""
         logits = at_least_fp32(output.logits)
         windows = [rows for rows in torch.split(logits, list(batch.place_counts)) if len(rows)]
+        if not windows:
+            return logits
         totals = pad_sequence(windows, batch_first=True, padding_value=-torch.inf).logsumexp(1)  # [S, 2]
         return logits - totals.repeat_interleave(_counts(batch), 0, output_size=len(logits))
 

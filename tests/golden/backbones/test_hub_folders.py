@@ -12,7 +12,7 @@ from torch import Tensor
 
 from tunesmith.core.batch import Batch
 from tunesmith.core.model import Model
-from tunesmith.models.heads import sequence_head, token_head
+from tunesmith.models.heads import answer_head, sequence_head, token_head
 from tunesmith.models.hub_names import hub_config, hub_state, load_hub_state
 from tunesmith.models.loading import build_backbone
 
@@ -85,6 +85,27 @@ def test_hosted_token_classifiers_open_in_transformers(
     write(tmp_path, model, "token")
     batch = random_batch(LENGTHS)
     torch.testing.assert_close(model(batch).logits, theirs(tmp_path, batch, tokens=True), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("kind", [*OWN, *HOSTED])
+def test_models_for_questions_open_in_transformers(
+    kind: str, tmp_path: Path, random_batch: Callable[..., Batch]
+) -> None:
+    torch.manual_seed(1)
+    backbone = build_backbone({"model_type": kind} | (OWN | HOSTED)[kind])
+    model = Model(backbone, answer_head(backbone)).eval()
+    config = hub_config(model, labels=["start", "end"], problem="answer")
+    (tmp_path / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    save_file(hub_state(model), tmp_path / "model.safetensors", metadata={"format": "pt"})
+    opened, report = transformers.AutoModelForQuestionAnswering.from_pretrained(
+        tmp_path, dtype=torch.float32, output_loading_info=True
+    )
+    assert not report["missing_keys"] and not report["unexpected_keys"]
+    batch = random_batch(LENGTHS)
+    with torch.no_grad():
+        found = [opened.eval()(input_ids=ids[None]) for ids in batch.input_ids.split(batch.lengths)]
+    logits = torch.stack([torch.stack((own.start_logits[0, 0], own.end_logits[0, 0])) for own in found])
+    torch.testing.assert_close(model(batch).logits, logits, atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("kind", [*OWN, *HOSTED])

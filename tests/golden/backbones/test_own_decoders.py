@@ -152,6 +152,34 @@ def test_transformers_opens_what_we_save_with_equal_logits(
         assert_close(back(batch).logits, own, atol=1e-6, rtol=1e-6)
 
 
+@pytest.mark.parametrize("kind", ["gpt2", "llama", "mistral", "qwen2"])
+def test_models_for_questions_open_in_transformers_where_its_class_has_our_names(
+    kind: str, tmp_path: Path, random_batch: Callable[..., Batch]
+) -> None:
+    saved(kind, tmp_path / "base")
+    backbone = load_backbone(locate(str(tmp_path / "base")))
+    task = TASKS.make("extractive_qa", key="task")
+    model = Model(backbone, task.head(backbone)).eval()
+    (tmp_path / "ours").mkdir()
+    save_file(hub_state(model), tmp_path / "ours" / "model.safetensors", metadata={"format": "pt"})
+    config = hub_config(model, labels=task.label_names, problem="answer")
+    (tmp_path / "ours" / "config.json").write_text(json.dumps(config))
+    name = getattr(transformers, config["architectures"][0])
+    opened, report = name.from_pretrained(tmp_path / "ours", dtype=torch.float32, output_loading_info=True)
+    assert not report["missing_keys"]
+    batch = random_batch((7, 12, 3))
+    with torch.inference_mode():
+        own = model(batch)
+        for index, ids in enumerate(batch.input_ids.split(batch.lengths)):
+            theirs = opened.eval()(input_ids=ids[None])
+            if kind in ("gpt2", "mistral"):
+                assert name.__name__.endswith("ForQuestionAnswering")
+                logits = torch.stack((theirs.start_logits[0, 0], theirs.end_logits[0, 0]))
+                assert_close(own.logits[index], logits, atol=1e-5, rtol=1e-5)
+            else:
+                assert_close(own.hidden[index], theirs.last_hidden_state[0, 0], atol=1e-5, rtol=1e-5)
+
+
 @pytest.mark.parametrize(
     "kind, key, value",
     [

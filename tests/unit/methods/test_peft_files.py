@@ -105,6 +105,28 @@ def test_peft_opens_our_adapter_for_tokens(
 
 
 @pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("kind", ["lora", "prefix"])
+def test_peft_opens_our_adapter_for_questions(
+    kind: str,
+    peft: Any,
+    tiny_model: Callable[..., Model],
+    tiny_bert_folder: Path,
+    tmp_path: Path,
+    random_batch: Callable[..., Any],
+) -> None:
+    from transformers import AutoModelForQuestionAnswering
+
+    hub_model(tiny_bert_folder)  # it silences transformers
+    model = stirred(tiny_model(TASKS.make("extractive_qa", key="task")), METHODS.make(kind, key="method"))
+    batch = random_batch(LENGTHS)
+    write_adapter(model, tmp_path, base=str(tiny_bert_folder), problem="answer")
+    base = AutoModelForQuestionAnswering.from_pretrained(tiny_bert_folder, dtype=torch.float32).eval()
+    theirs = peft.PeftModel.from_pretrained(base, tmp_path).eval()(**padded(batch))
+    logits = torch.stack((theirs.start_logits[:, 0], theirs.end_logits[:, 0]), -1)
+    assert_close(logits, model(batch).logits, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("options", [{}, {"use_rslora": True, "target_modules": r".*layer.*\.dense"}], ids=str)
 def test_we_open_an_adapter_of_peft_with_equal_logits(
     peft: Any,
