@@ -19,7 +19,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Span:
-    """An entity: characters `start` to `end` (exclusive, code points) of the text carry `label`."""
+    """An entity or an answer: characters `start` to `end` (exclusive, code points) of the text carry `label`."""
 
     start: int
     end: int
@@ -27,7 +27,7 @@ class Span:
 
 
 Gold = tuple[Span, ...] | str | tuple[str, ...] | float
-"""Entity spans, one label or answer, several labels or answers, or a score: what is meant is the task's to know."""
+"""Spans of entities or of answers, one label or written answer, several of them, or a score: the task knows which."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ from tunesmith.core.markup import bars, framed, highlighted
 
 @dataclass(frozen=True, slots=True)
 class ScoredSpan:
-    """A predicted entity: characters `start` to `end` (exclusive) with the model's confidence in [0, 1]."""
+    """A predicted entity or answer: characters `start` to `end` (exclusive) with the model's confidence in [0, 1]."""
 
     start: int
     end: int

@@ -34,7 +34,8 @@ class SplitSettings(BaseModel):
     test: float = 0.1
     """Share of rows that the reported score is measured on."""
     by: Literal["stratified", "group", "time"] = "stratified"
-    """Keep the label shares, keep groups together, or take the latest rows for dev and test."""
+    """Keep the label shares, keep groups together (as questions about one text always are, unless rows are taken by
+    time), or take the latest rows for dev and test."""
 
 
 class DataSettings(BaseModel):

@@ -16,7 +16,7 @@ from tunesmith.bundle.write import Origin, write_bundle
 from tunesmith.core.errors import CannotCreateError, ModelFileError, StorageError
 from tunesmith.core.rooms import TASKS
 
-KINDS = ("entities", "label", "labels", "pair", "score")
+KINDS = ("entities", "label", "labels", "pair", "score", "answer")
 
 
 @pytest.fixture
@@ -40,6 +40,12 @@ def test_a_bundle_holds_exactly_its_files_and_verifies(kind, tiny_bundles):
     report = verify(folder)
     assert (report.golden_rows, report.files) == (6, len(CONTENTS) + 1)
     assert json.loads((folder / MANIFEST).read_text())["digest"] == f"sha256:{report.sha256}"
+
+
+def test_the_card_of_a_model_for_questions_says_so(tiny_bundles):
+    card = (tiny_bundles("answer") / "README.md").read_text(encoding="utf-8")
+    assert "pipeline_tag: question-answering" in card and "or null where the text holds no answer" in card
+    assert "printf 'Some text\\tSome question?\\n'" in card
 
 
 def test_it_answers_as_the_model_in_memory(tmp_path, parts, unlabelled):

@@ -53,3 +53,15 @@ def test_a_split_without_rows_is_refused(tmp_path: Path) -> None:
     config = parsed({"data": {"train": "train.jsonl", "split": {"dev": 0.0, "test": 0.5}}}, folder=tmp_path)
     with pytest.raises(DataError):
         load(config)
+
+
+def test_questions_about_one_text_share_a_split(tmp_path: Path) -> None:
+    asked = [
+        {"context": f"Person {n} has {m} cats.", "question": f"How many {word}?", "answers": [str(m)]}
+        for n in range(20)
+        for m, word in ((n + 3, "cats"), (n + 3, "animals"), (n + 3, "pets"))
+    ]
+    (tmp_path / "train.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in asked), encoding="utf-8")
+    data = load(parsed({"data": {"train": "train.jsonl"}}, folder=tmp_path))
+    texts = [{example.text for example in part} for part in data.splits().values()]
+    assert all(texts) and sum(map(len, texts)) == 20

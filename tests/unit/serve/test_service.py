@@ -59,11 +59,14 @@ def test_a_service_in_bf16_proves_its_rows_in_fp32_and_answers_as_bf16_does(runn
     same(client.post("/v1/predict", json={"text": "good"}).json()["result"], expected)
 
 
-@pytest.mark.parametrize("kind", ["pair", "score"])
+@pytest.mark.parametrize("kind", ["pair", "score", "answer"])
 def test_pairs_are_served_and_a_missing_second_text_is_refused(kind, running, tiny_bundles):
     _, client, _ = running(kind)
     expected = answer_of(Predictor.load(tiny_bundles(kind)).predict(("good", "not good")))
-    same(client.post("/v1/predict", json={"text": "good", "pair": "not good"}).json()["result"], expected)
+    said = client.post("/v1/predict", json={"text": "good", "pair": "not good"}).json()["result"]
+    same(said, expected)
+    described = client.get("/openapi.json").json()["components"]["schemas"]["Answer"]["properties"]
+    assert said.keys() <= described.keys()
     assert client.post("/v1/predict", json={"text": "good"}).status_code == 422
 
 
