@@ -105,6 +105,8 @@ class Prediction:
     def _repr_html_(self) -> str:
         """What a notebook shows: the text with its entities, or the labels as bars."""
         chosen = self.predicted
+        if isinstance(chosen, str) and not self.scores:
+            return framed(f"{_shown(self.text, self.pair)}<br><b>{html.escape(chosen)}</b>")
         if isinstance(chosen, float):
             return framed(f"{_shown(self.text, self.pair)}<br><b>{chosen:.4g}</b>")
         if self.scores:

@@ -112,7 +112,7 @@ def _multilabel_row(prediction: Prediction) -> Row:
 
 
 def _texts_row(prediction: Prediction) -> Row:
-    return writing.row(*sides.texts(prediction))
+    return {**writing.row(*sides.texts(prediction)), **writing.likelihood_row(prediction.likelihood)}
 
 
 def _answers_row(prediction: Prediction) -> Row:
@@ -125,7 +125,7 @@ FORMS = {
         Form("spans", "span_f1", _spans_row, spans.metrics),
         Form("labels", "accuracy", _labels_row, labels.metrics, {"mcc": ""}),
         Form("multilabel", "micro_f1", _multilabel_row, multilabel.metrics),
-        Form("texts", "rouge_l", _texts_row, writing.metrics, {"mean_words": "", "length_ratio": ""}),
+        Form("texts", "rouge_l", _texts_row, writing.metrics, {"mean_words": "", "length_ratio": "", "perplexity": ""}),
         Form("answers", "f1", _answers_row, answers.metrics, answers.BEHIND),
     )
 }

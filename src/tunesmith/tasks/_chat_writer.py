@@ -1,7 +1,8 @@
 """A model that answers conversations: prompts by its template, tokens by its decoding, texts by its tokenizer."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from typing import Any
 
 import torch
 
@@ -36,8 +37,14 @@ class ChatWriter(AnswerWriter):
         prompt: Prompt,
         decoding: Decoding,
         choices: Sequence[str] = (),
+        json_schema: Mapping[str, Any] | None = None,
     ) -> None:
-        """`choices` are the only answers there are, where they are given."""
+        """`choices` are the only answers there are, `json_schema` is what answers follow, where one is given.
+
+        Raises:
+            MissingExtraError: a schema, and nothing installed that reads it.
+            ConfigError: a schema that no answer can follow.
+        """
         ends = Chat(tokenizer).end_ids
         assert isinstance(model.head, LanguageHead), "what is written is written by a language head"
         head = PackedLinear(model.head.weight, None, dtype=dtype)
@@ -47,6 +54,11 @@ class ChatWriter(AnswerWriter):
         if choices:
             trie = choice_trie(tokenizer.texts(choices), ends)
             self._constraint = lambda _: Choices(trie)
+        elif json_schema is not None:
+            from tunesmith.models.grammar import Grammars  # an extra
+
+            grammars = Grammars(tokenizer, words=len(model.head.weight), ends=ends)
+            self._constraint = grammars.json_schema(json_schema)
 
     def write(self, examples: Sequence[Example], *, progress: Callable[[int], None] | None = None) -> list[Prediction]:
         """See the contract."""

@@ -20,10 +20,10 @@ for ROUGE, which leads the report.
 import math
 from collections.abc import Iterable, Sequence
 from functools import partial
-from typing import Literal
+from typing import Any, Literal, Self
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from tunesmith.core.batch import Batch, Encoding
@@ -57,8 +57,19 @@ class Generation(WritingTask):
     """Tokens of a window, answer included; the backbone's own limit where it is smaller or nothing is given."""
     choices: list[str] | None = Field(default=None, min_length=2)
     """The only answers there are; a model then chooses among them, token by token."""
+    json_schema: dict[str, Any] | None = None
+    """A JSON schema that every answer follows, as a table; needs the extra `grammar`."""
     decoding: Decoding = Decoding()
     """How the next token is chosen; `max_new_tokens` is read from the training answers where it is not given."""
+
+    @model_validator(mode="after")
+    def _one_constraint(self) -> Self:
+        constrained = self.choices is not None or self.json_schema is not None
+        if self.choices is not None and self.json_schema is not None:
+            raise ValueError("an answer follows choices or a json_schema, not both")
+        if constrained and self.decoding.strategy == "beam":
+            raise ValueError('choices and json_schema need decoding.strategy = "greedy" or "sample"')
+        return self
 
     def bound(self, examples: Iterable[Example]) -> "Generation":
         """`decoding.max_new_tokens` from the longest answer.
@@ -120,6 +131,7 @@ class Generation(WritingTask):
             prompt=partial(self._prompt, Chat(tokenizer), tokenizer),
             decoding=self.decoding,
             choices=self.choices or (),
+            json_schema=self.json_schema,
         )
 
     @property
