@@ -4,6 +4,7 @@ import importlib.util
 import json
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -173,19 +174,19 @@ def tiny_chat_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def chat_in(folder: Path, *, dropout: float = 0.0) -> tuple[Model, Tokenizer]:
+    """A causal checkpoint with its language head, and its tokenizer with windows of 96 tokens."""
+    checkpoint = locate(str(folder))
+    backbone = load_backbone(checkpoint, dropout=dropout)
+    file, template = folder / "tokenizer.json", chat_template(checkpoint)
+    tokenizer = Tokenizer(file, max_length=96, causal=True, template=template)
+    return Model(backbone, language_head(backbone)), tokenizer
+
+
 @pytest.fixture
 def tiny_chat(tiny_chat_folder: Path) -> Callable[..., tuple[Model, Tokenizer]]:
-    """`tiny_chat(dropout=0.0)`: a new copy of the model in `tiny_chat_folder` with its language head, and its tokenizer
-    with windows of 96 tokens."""
-
-    def make(*, dropout: float = 0.0) -> tuple[Model, Tokenizer]:
-        checkpoint = locate(str(tiny_chat_folder))
-        backbone = load_backbone(checkpoint, dropout=dropout)
-        file, template = tiny_chat_folder / "tokenizer.json", chat_template(checkpoint)
-        tokenizer = Tokenizer(file, max_length=96, causal=True, template=template)
-        return Model(backbone, language_head(backbone)), tokenizer
-
-    return make
+    """`tiny_chat(dropout=0.0)`: a new copy of the model in `tiny_chat_folder`, and its tokenizer."""
+    return partial(chat_in, tiny_chat_folder)
 
 
 @pytest.fixture
@@ -254,8 +255,10 @@ GOLDEN_TEXTS = (
 
 
 @pytest.fixture(scope="session")
-def tiny_bundles(tiny_bert_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """`tiny_bundles("entities" | "label" | "labels" | "pair" | "score" | "answer")`: of a random model.
+def tiny_bundles(
+    tiny_bert_folder: Path, tiny_chat_folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], Path]:
+    """`tiny_bundles("entities" | "label" | "labels" | "pair" | "score" | "answer" | "written")`: of a random model.
 
     Copy it to change it.
     """
@@ -270,14 +273,12 @@ def tiny_bundles(tiny_bert_folder: Path, tmp_path_factory: pytest.TempPathFactor
         | {"thresholds": [0.4, 0.5, 0.6]},
         "pair": {"kind": "pair_matching", "labels": ["different", "same"]},
         "score": {"kind": "pair_matching", "score_range": [0.0, 5.0]},
+        "written": {"kind": "generation", "decoding": {"max_new_tokens": 8}},
         "answer": {"kind": "extractive_qa", "no_answer": True, "no_answer_threshold": 0.1, "max_answer_length": 4},
     }
     folder = tmp_path_factory.mktemp("bundles")
 
-    def make(kind: str) -> Path:
-        if (folder / kind).exists():
-            return folder / kind
-        task = TASKS.make(tables[kind], key="task")
+    def labelling(task: Task) -> tuple[Model, Tokenizer]:
         tokenizer = Tokenizer(tiny_bert_folder / "tokenizer.json", max_length=64)
         backbone = load_backbone(locate(str(tiny_bert_folder)), dropout=0.1)
         with torch.random.fork_rng():
@@ -285,8 +286,15 @@ def tiny_bundles(tiny_bert_folder: Path, tmp_path_factory: pytest.TempPathFactor
             model = Model(backbone, task.head(backbone))
             for parameter in model.head.parameters():
                 torch.nn.init.normal_(parameter, std=1.0)
-            if kind == "entities":  # what is drawn may find none, and pages of entities are to be looked at
-                list(model.head.parameters())[-1].data[task.label_names.index("O")] -= 3.0
+        if task.kind() == "token_classification":  # what is drawn may find none, and entities are to be looked at
+            list(model.head.parameters())[-1].data[task.label_names.index("O")] -= 3.0
+        return model, tokenizer
+
+    def make(kind: str) -> Path:
+        if (folder / kind).exists():
+            return folder / kind
+        task = TASKS.make(tables[kind], key="task")
+        model, tokenizer = chat_in(tiny_chat_folder) if kind == "written" else labelling(task)
         pair = "my card was lost" if kind in ("pair", "score", "answer") else None
         examples = [
             Example(id=f"g{n}", text=text, pair=pair, source=Source("dev", n))

@@ -220,7 +220,7 @@ def test_every_text_of_the_page_exists_in_both_languages(visit, service):
     assert all(set(entry) == {"en", "zh"} and all(entry.values()) for entry in texts.values())
 
 
-@pytest.mark.parametrize("kind", ["entities", "label", "labels"])
+@pytest.mark.parametrize("kind", ["entities", "label", "labels", "written"])
 def test_nothing_is_wider_than_a_phone(kind, visit, service):
     page = visit(service(kind).url, viewport={"width": 360, "height": 740})
     page.wait_for_selector("#after:not([hidden])")

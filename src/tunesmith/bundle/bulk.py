@@ -79,6 +79,8 @@ def columns_of(predictor: Predictor, *, pairs: bool, scores: bool) -> tuple[str,
         return ("entities", "truncated")
     if table["kind"] == "extractive_qa":
         return ("pair", "answer", "start", "end", "confidence", "truncated")
+    if table["kind"] == "generation":
+        return ("answer", "truncated")
     said = ("score",) if not predictor.labels else ("labels",) if table.get("multi_label") else ("label", "confidence")
     front = ("pair", *said) if pairs else said
     return (*front, *(("scores",) if scores and predictor.labels else ()), "truncated")

@@ -48,7 +48,11 @@ def card(manifest: Manifest) -> str:
 
 
 def _front_matter(manifest: Manifest) -> list[str]:
-    pipelines = {"token_classification": "token-classification", "extractive_qa": "question-answering"}
+    pipelines = {
+        "token_classification": "token-classification",
+        "extractive_qa": "question-answering",
+        "generation": "text-generation",
+    }
     pipeline = pipelines.get(str(manifest.task["kind"]), "text-classification")
     lines = ["---", "library_name: tunesmith", f"pipeline_tag: {pipeline}"]
     if manifest.licence:
@@ -74,6 +78,8 @@ def _answers(manifest: Manifest) -> list[str]:
     if manifest.task["kind"] == "extractive_qa":
         none = ", or null where the text holds no answer" if manifest.task.get("no_answer") else ""
         return [f"A question about a text, with the stretch of the text that answers it{none}."]
+    if manifest.task["kind"] == "generation":
+        return ["An answer that is written token by token. It may be wrong, and may state what was never said."]
     if not manifest.labels:
         return ["A score for a pair of texts."]
     shown = ", ".join(f"`{_plain(label)}`" for label in manifest.labels[:100])

@@ -18,8 +18,9 @@ MOST_LINES = 12
 """Guesses end here. What a person gave, and what bad rows need, is written whatever the count."""
 CHINESE = "starter:multilingual"
 ENGLISH = "starter:english"
+WRITING = "starter:chat"
 _KEYS = (
-    "text", "pair", "answers", "tokens", "tags", "entities", "label", "score",
+    "text", "pair", "answers", "answer", "messages", "tokens", "tags", "entities", "label", "score",
     "format", "scheme", "separator", "weight",
 )  # fmt: skip
 """Options worth a line, most telling first; what does not fit is detected again when the file is read."""
@@ -27,6 +28,8 @@ _WHY = {
     "text": "the text",
     "pair": "the second text",
     "answers": "answers with character offsets",
+    "answer": "the answer that is to be written",
+    "messages": "conversations",
     "label": "the label",
     "score": "the score",
     "entities": "entities with character offsets",
@@ -59,7 +62,7 @@ def config_text(look: FirstLook, out: Path) -> str:
     """The TOML of a first configuration."""
     lines = [
         f"# {_comment(f'next: tunesmith audit {out.name}, then tunesmith train {out.name}')}",
-        _line("backbone", CHINESE if look.chinese else ENGLISH, "mostly Chinese" if look.chinese else "not Chinese"),
+        *_backbone(look),
         f'task = {{ kind = "{look.finding.task}" }}  # {_comment(_task_reason(look))}',
         "[data]",
     ]
@@ -67,6 +70,15 @@ def config_text(look: FirstLook, out: Path) -> str:
         lines.append(_line(role, _named(path, out, look), _file_reason(role, look)))
     lines += _remedies(look) + _given(look)
     return "\n".join(lines + _guesses(look)[: max(0, MOST_LINES - len(lines))]) + "\n"
+
+
+def _backbone(look: FirstLook) -> list[str]:
+    if look.finding.task == "generation":
+        method = 'method = { kind = "lora" }  # tuning a language model in full takes gigabytes'
+        return [_line("backbone", WRITING, "small, English, and writes"), method]
+    if look.chinese:
+        return [_line("backbone", CHINESE, "mostly Chinese")]
+    return [_line("backbone", ENGLISH, "not Chinese")]
 
 
 def require_new(out: Path, *, force: bool) -> None:

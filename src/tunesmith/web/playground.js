@@ -96,7 +96,9 @@ function drawn(ask, result) {
   return parts;
 }
 
-const found = (ask, { answer, start, end, confidence }) => answer === null
+const found = (ask, { answer, start, end, confidence }) => confidence === undefined
+  ? [make("p", { className: "annotated", textContent: answer })]
+  : answer === null
   ? [make("p", { className: "empty" }, t("play.no_answer"), " ", make("span", { className: "number", textContent: percent(confidence) }))]
   : [verdict(answer, confidence), annotated(ask.text, [{ start, end, confidence, label: "" }])];
 
