@@ -134,6 +134,10 @@ MADE: dict[str, list[tuple[str, Maker, dict[str, object]]]] = {
         ("several labels", several_labels, {"multi_label": True}),
         ("several labels, balanced", several_labels, {"class_weights": "balanced", "focal_gamma": 1.0}),
     ],
+    "label_matching": [
+        ("names", one_label, {}),
+        ("long texts, described", long_texts, {"descriptions": {"a": "a card"}, "prefix": "query: ", "stride": 10}),
+    ],
     "pair_matching": [
         ("classes", pairs, {}),
         ("scores", scored_pairs, {}),

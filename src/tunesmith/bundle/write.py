@@ -109,9 +109,13 @@ def write_bundle(folder: Path, *, model: Model, task: Task, tokenizer: Tokenizer
 def problem_of(task: Task) -> Problem:
     """What transformers calls the problem that the head solves, read off the task's own table."""
     table = task.as_table()
-    reading_tokens: dict[str, Problem] = {"token_classification": "token", "extractive_qa": "answer"}
-    if table["kind"] in reading_tokens:
-        return reading_tokens[table["kind"]]
+    by_kind: dict[str, Problem] = {
+        "token_classification": "token",
+        "extractive_qa": "answer",
+        "label_matching": "matching",
+    }
+    if table["kind"] in by_kind:
+        return by_kind[table["kind"]]
     if isinstance(task, WritingTask):
         return "language"
     if not task.label_names:

@@ -1,17 +1,16 @@
 """`tunesmith compare`: methods side by side on the same rows and seeds, and which to take under which budget."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import typer
 
-from tunesmith.cli.output import emit, err, out, plain, table
+from tunesmith.cli.output import emit, out, plain, table
+from tunesmith.cli.watching import watching
 from tunesmith.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from tunesmith.run.cells import CellEvent
     from tunesmith.run.comparison import Comparison, MethodRow
 
 USUAL: Final = "full,head_only,adapter,prefix,lora,adalora,soft_prompt"
@@ -62,7 +61,7 @@ def compare(
         require_files(parsed(cell.table, folder=base))  # what is wrong with any of them is said at once
     sources = origins(config.as_table(), read_table(file), assignments)
     failures: dict[str, str] = {}
-    with stop_wishes() as wish, _watching(len(todo), quiet=as_json) as show:
+    with stop_wishes() as wish, watching(len(todo), doing_what="comparing", quiet=as_json) as show:
         for event in ran(todo, folder=base, origins=sources, should_stop=wish):
             show(event)
             if isinstance(event, Ended) and event.outcome != "finished":
@@ -91,26 +90,6 @@ def _kinds(methods: str) -> list[str]:
             fix=f"write --methods full,lora; there are: {', '.join(METHODS.kinds)}.",
         )
     return kinds
-
-
-@contextmanager
-def _watching(total: int, *, quiet: bool) -> Iterator[Callable[["CellEvent"], None]]:
-    """Give a function that shows what the runs do: one line in place in a terminal, a line for each run elsewhere."""
-    from tunesmith.cli.counting import doing
-    from tunesmith.run.cells import Doing
-
-    with doing("comparing", quiet=quiet) as tell:
-
-        def show(event: "CellEvent") -> None:
-            where = f"[{event.number}/{total}] {event.cell.name}"
-            if isinstance(event, Doing):
-                share = "" if event.done is None else f"{event.done:.0%}, "
-                tell(f"{where}: {share}{event.said}")
-            elif not quiet:
-                detail = f" ({event.detail})" if event.detail else ""
-                err.print(plain(f"{where}: {event.outcome}{detail}"), highlight=False)
-
-        yield show
 
 
 def _print(found: "Comparison | None", failures: Mapping[str, str], target: Path) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from tunesmith.cli.draws import train_draws
 from tunesmith.cli.output import emit, out
 from tunesmith.core.errors import UsageError
 
@@ -21,6 +22,12 @@ def train(
     ),
     assignments: list[str] = typer.Option(
         [], "--set", help="Override one key, e.g. --set train.length='1 epoch'.", metavar="KEY=VALUE"
+    ),
+    shots: int = typer.Option(
+        None, "--shots", min=0, help="Few-shot: learn from so many rows of each label, drawn at random; 0 for none."
+    ),
+    draws: int = typer.Option(
+        None, "--draws", min=1, help="Few-shot: run so many draws, of --shots or of data.draws, and tell their spread."
     ),
     resume: bool = typer.Option(False, "--resume", help="Go on with a run that was stopped."),
     find_lr: bool = typer.Option(False, "--find-lr", help="Only run a short learning-rate range test and draw it."),
@@ -39,15 +46,17 @@ def train(
     --plan makes about 20 real steps and one pass through every later stage, and leaves nothing behind.
 
     Where memory does not hold the run, it tries what would; it exits with 0 whether the run fits or not.
+
+    --draws writes a folder for each draw, draws.json and draws.html; the same command goes on where it was stopped.
     """
+    if shots is not None:
+        assignments = [*assignments, f"data.shots={shots}"]
+    if draws is not None:
+        _require_whole_runs(plan or resume or find_lr or memory is not None)
+        train_draws(file, draws=draws, folder=folder, data=data, assignments=assignments, as_json=as_json)
     from tunesmith.run.lock import require_free
 
-    if (memory is not None and not plan) or (plan and (resume or find_lr)):
-        raise UsageError(
-            "--plan plans a whole run: it goes with --memory, and with neither --resume nor --find-lr",
-            code="TS-CLI-004",
-            fix="write tunesmith train CONFIG --plan [--memory 2GB].",
-        )
+    _require_one_purpose(plan=plan, memory=memory is not None, other=resume or find_lr)
     if plan:
         _plan(file, assignments, data, folder=folder, memory=memory, as_json=as_json)
         return
@@ -81,6 +90,24 @@ def train(
                 if as_json:
                     emit({"stopped_by": event.signal, "step": event.step, "folder": str(event.folder)})
     raise typer.Exit(code)
+
+
+def _require_one_purpose(*, plan: bool, memory: bool, other: bool) -> None:
+    if (memory and not plan) or (plan and other):
+        raise UsageError(
+            "--plan plans a whole run: it goes with --memory, and with neither --resume nor --find-lr",
+            code="TS-CLI-004",
+            fix="write tunesmith train CONFIG --plan [--memory 2GB].",
+        )
+
+
+def _require_whole_runs(otherwise: bool) -> None:
+    if otherwise:
+        raise UsageError(
+            "--draws runs several whole runs, and goes on by itself where it was stopped",
+            code="TS-CLI-007",
+            fix="leave out --plan, --memory, --resume and --find-lr.",
+        )
 
 
 def _target(file: Path, folder: Path | None) -> Path:

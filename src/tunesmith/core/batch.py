@@ -31,6 +31,8 @@ class Encoding:
     weight: float = 1.0
     truncated: int = 0
     """Characters of the example that no window shows."""
+    pooled: bool = False
+    """Whether its one place stands for the mean of all its rows, and not for the row that `places` names"""
 
     def __len__(self) -> int:
         """Tokens in the window, special tokens included."""
@@ -61,6 +63,8 @@ class Batch:
     """[B] places of each window; they sum to M"""
     hidden: Tensor | None = None
     """[M, D] hidden states at `places` that are known already, of a backbone that does not learn"""
+    pooled: bool = False
+    """Whether each place stands for the mean of all rows of its window; one batch has one kind of places"""
 
     @property
     def offsets(self) -> Tensor:
@@ -108,4 +112,5 @@ def collate(encodings: Sequence[Encoding], ids: Sequence[str]) -> Batch:
         weight=torch.from_numpy(np.repeat([e.weight for e in encodings], counts).astype(np.float32)),
         ids=tuple(ids),
         place_counts=counts,
+        pooled=any(encoding.pooled for encoding in encodings),
     )

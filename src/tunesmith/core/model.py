@@ -79,5 +79,20 @@ class Model(nn.Module):
     def forward(self, batch: Batch, *, embeddings: Tensor | None = None) -> Output:
         """Hidden states and logits at the places of the batch."""
         known = batch.hidden if embeddings is None else None
-        hidden = self.backbone(batch, embeddings=embeddings, places=batch.places) if known is None else known
+        hidden = self.read(batch, embeddings=embeddings) if known is None else known
         return Output(hidden, self.head)
+
+    def read(self, batch: Batch, *, embeddings: Tensor | None = None) -> Tensor:
+        """Hidden states at the places of the batch, [M, D]: what the head reads."""
+        if not batch.pooled:
+            hidden: Tensor = self.backbone(batch, embeddings=embeddings, places=batch.places)
+            return hidden
+        return window_means(self.backbone(batch, embeddings=embeddings), batch)
+
+
+def window_means(rows: Tensor, batch: Batch) -> Tensor:
+    """The mean of the rows [N, D] of each window that has a place, [M, D], summed in fp32 at least."""
+    lengths = torch.tensor(batch.lengths, device=rows.device)
+    wide = rows.to(torch.promote_types(rows.dtype, torch.float32))
+    means = torch.segment_reduce(wide, "mean", lengths=lengths, axis=0)
+    return means[: len(batch.places)] if len(batch.places) < len(lengths) else means

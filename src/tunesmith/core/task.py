@@ -42,6 +42,13 @@ class Task(Component):
     def head(self, backbone: Backbone) -> nn.Module:
         """A fresh head: hidden states [M, D] to logits [M, C], with parameters named as transformers names them."""
 
+    def begin(self, head: nn.Module, backbone: Backbone, *, tokenizer: Tokenizer, examples: Sequence[Example]) -> None:
+        """Put into a fresh head what can be known before the first step, from the training examples or without any.
+
+        Most heads begin at random and know nothing.
+        """
+        return None
+
     def count(self, batch: Batch) -> float:
         """What the summed loss of a batch is divided by: the weight of its places."""
         return float(batch.weight.sum())

@@ -1,7 +1,7 @@
 """The six shapes an answer can have, and what each adds to the books.
 
 spans        token_classification
-labels       text_classification, pair_matching with classes
+labels       text_classification, label_matching, pair_matching with classes
 multilabel   text_classification whose gold is a tuple
 scores       pair_matching whose gold is a number
 texts        generation: one reference or several
@@ -18,7 +18,14 @@ from tunesmith.judge.metrics import answers, labels, multilabel, spans, writing
 from tunesmith.judge.metrics.counts import Counts, Floats, Row
 from tunesmith.judge.metrics.tokens import script_of
 
-KINDS = ("token_classification", "text_classification", "pair_matching", "generation", "extractive_qa")
+KINDS = (
+    "token_classification",
+    "text_classification",
+    "label_matching",
+    "pair_matching",
+    "generation",
+    "extractive_qa",
+)
 WRITTEN = ("texts", "answers")
 """The shapes whose answers are read, not counted by label"""
 

@@ -70,6 +70,8 @@ def in_peft_files(model: Model, problem: Problem) -> bool:
     if not has_class(model, problem):
         return False
     prompts = _peft_prompts.written(model)
+    if problem == "matching":  # peft would leave out the label vectors
+        return False
     return bool(_peft_layers.wrapped_layers(model)) or (prompts is not None and _answers_alike(prompts[1], problem))
 
 

@@ -8,6 +8,7 @@ Source: Moskal et al., Low-level Guidance, https://github.com/guidance-ai/llguid
 
 import json
 from collections.abc import Callable, Collection, Mapping
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -16,15 +17,6 @@ from numpy.typing import NDArray
 from tunesmith.core.errors import ConfigError, MissingExtraError, Place
 from tunesmith.core.tokenizer import Tokenizer
 from tunesmith.models.constraints import Constraint
-
-try:
-    from llguidance import LLMatcher, LLTokenizer
-except ImportError:
-    raise MissingExtraError(
-        "answers that follow a grammar need llguidance, which is not installed",
-        code="TS-MODEL-046",
-        fix='pip install "tunesmith[grammar]"',
-    ) from None
 
 NewConstraint = Callable[[int], Constraint]
 """A new constraint for the prompt with a number, as `Writer.write` takes it"""
@@ -37,10 +29,14 @@ class Grammars:
         """`words` is V, the width of the model's logits; `ends` are the tokens that end an answer, one at least.
 
         Raises:
+            MissingExtraError: llguidance is not installed.
             ConfigError: the tokenizer does not say which bytes its tokens are.
         """
+        self._library = _library()
         try:
-            self._tokenizer = LLTokenizer(tokenizer.serialized.decode("utf-8"), n_vocab=words, eos_token=sorted(ends))
+            self._tokenizer = self._library.LLTokenizer(
+                tokenizer.serialized.decode("utf-8"), n_vocab=words, eos_token=sorted(ends)
+            )
         except ValueError as error:
             reason = str(error).split("\n")[0][:200]
             raise ConfigError(
@@ -57,7 +53,9 @@ class Grammars:
             ConfigError: the schema is none, or asks for what llguidance cannot promise.
         """
         style = {"item_separator": ", ", "key_separator": ": ", "whitespace_flexible": False}
-        return self._checked(LLMatcher.grammar_from_json_schema(json.dumps(dict(schema)), overrides=style), "schema")
+        return self._checked(
+            self._library.LLMatcher.grammar_from_json_schema(json.dumps(dict(schema)), overrides=style), "schema"
+        )
 
     def regular_expression(self, pattern: str) -> NewConstraint:
         """Answers that `pattern` matches from their first to their last character (the syntax of Rust's regex).
@@ -65,10 +63,10 @@ class Grammars:
         Raises:
             ConfigError: it cannot be read.
         """
-        return self._checked(LLMatcher.grammar_from_regex(pattern), "pattern")
+        return self._checked(self._library.LLMatcher.grammar_from_regex(pattern), "pattern")
 
     def _checked(self, grammar: str, key: str) -> NewConstraint:
-        first = LLMatcher(self._tokenizer, grammar, log_level=0)
+        first = self._library.LLMatcher(self._tokenizer, grammar, log_level=0)
         if first.is_error():
             reason = " ".join(first.get_error().split("<state>")[0].split())[:300]
             raise ConfigError(
@@ -80,10 +78,23 @@ class Grammars:
         return lambda _: _Follows(first.deep_copy())
 
 
+def _library() -> ModuleType:
+    try:
+        import llguidance  # an extra
+    except ImportError:
+        raise MissingExtraError(
+            "answers that follow a grammar need llguidance, which is not installed",
+            code="TS-MODEL-046",
+            fix='pip install "tunesmith[grammar]"',
+        ) from None
+    module: ModuleType = llguidance
+    return module
+
+
 class _Follows(Constraint):
     """A matcher that was told every token so far."""
 
-    def __init__(self, matcher: LLMatcher) -> None:
+    def __init__(self, matcher: Any) -> None:  # noqa: ANN401  # an extra, whose types are not at hand
         self._matcher = matcher
 
     def allowed(self) -> NDArray[np.int64]:

@@ -162,7 +162,7 @@ def load_hub_state(model: Model, state: Mapping[str, Tensor]) -> None:
             tensor.copy_(state[name])
 
 
-Problem = Literal["token", "answer", "single_label", "multi_label", "regression", "language"]
+Problem = Literal["token", "answer", "single_label", "multi_label", "regression", "matching", "language"]
 _PURPOSES = {"token": "TokenClassification", "answer": "QuestionAnswering"}
 _ELSEWHERE = frozenset(("llama", "qwen2"))
 """Kinds whose class for questions in transformers keeps the backbone under another name than their other classes."""
@@ -174,7 +174,7 @@ def hub_config(model: Model, *, labels: Sequence[str], problem: Problem) -> dict
 
     `architectures` names a class with a head where transformers has one that computes the same as ours (all families
     of our own, two for answers aside; hosted ones: what reads tokens, where its head is one linear layer), else the
-    bare encoder.
+    bare encoder. It has none for matching.
     """
     config = _kept(model) | {"architectures": [_architecture(model, problem)], "dtype": "float32"}
     if problem == "language":
@@ -184,12 +184,16 @@ def hub_config(model: Model, *, labels: Sequence[str], problem: Problem) -> dict
         "id2label": {str(index): label for index, label in enumerate(names)},
         "label2id": {label: index for index, label in enumerate(names)},
     }
-    return config if problem in _PURPOSES else config | {"problem_type": _PROBLEM_TYPES.get(problem, problem)}
+    return (
+        config
+        if problem in (*_PURPOSES, "matching")
+        else config | {"problem_type": _PROBLEM_TYPES.get(problem, problem)}
+    )
 
 
 def has_class(model: Model, problem: Problem) -> bool:
     """Whether the backbone's tensors have, in transformers' class for the problem, the names that `hub_name` gives."""
-    return problem != "answer" or model.backbone.config["model_type"] not in _ELSEWHERE
+    return problem != "matching" and (problem != "answer" or model.backbone.config["model_type"] not in _ELSEWHERE)
 
 
 def _kept(model: Model) -> dict[str, Any]:

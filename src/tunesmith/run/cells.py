@@ -1,4 +1,4 @@
-"""The runs of a comparison: each method with each seed, one after the other, each in a process and a folder of its own.
+"""Runs that belong together (methods and seeds, or draws), one after the other, each in a process and a folder its own.
 
 A cell that is finished is not run again, one that was stopped goes on, and one that fails takes no other with it. So
 the same command, given again, does what is left to do.
@@ -29,11 +29,13 @@ class Cell:
     table: Mapping[str, Any]
     """Its configuration"""
     folder: Path
+    draw: int | None = None
+    """Of a few-shot run: which draw of the rows"""
 
     @property
     def name(self) -> str:
-        """`lora, seed 1`"""
-        return f"{self.method}, seed {self.seed}"
+        """`lora, seed 1`, or `draw 1`"""
+        return f"{self.method}, seed {self.seed}" if self.draw is None else f"draw {self.draw}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -20,45 +20,9 @@ from tunesmith.core.rooms import METHODS, REGULARIZERS, TASKS, TRACKERS
 from tunesmith.core.task import Task
 from tunesmith.core.tracker import Tracker
 from tunesmith.prepare.reading import divided
+from tunesmith.run.data_settings import DataSettings
 from tunesmith.run.leaves import leaves
 from tunesmith.tune.settings import TrainSettings
-
-
-class SplitSettings(BaseModel):
-    """How dev and test rows are taken from the training file where no files are given for them."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-    dev: float = 0.1
-    """Share of rows that choose the best checkpoint and thresholds."""
-    test: float = 0.1
-    """Share of rows that the reported score is measured on."""
-    by: Literal["stratified", "group", "time"] = "stratified"
-    """Keep the label shares, keep groups together (as questions about one text always are, unless rows are taken by
-    time), or take the latest rows for dev and test."""
-
-
-class DataSettings(BaseModel):
-    """Where the rows are. Any further key is an option of the file format (`format`, `text`, `encoding`, ...)."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-    train: str
-    """File or folder the model learns from, relative to the configuration (or to `--data`)."""
-    dev: str | None = None
-    """File that chooses the best checkpoint; taken from `train` where absent."""
-    test: str | None = None
-    """File the reported score is measured on; taken from `train` where absent."""
-    split: SplitSettings = SplitSettings()
-    """Shares and manner of the rows taken from `train` for the files that are absent."""
-    limit: int | None = Field(default=None, ge=1)
-    """Use only so many rows of each file, evenly spaced: for a quick try."""
-    alignment_loss: float = 0.005
-    """The largest share of training entities that may be lost between labels and tokens before training refuses."""
-    skip_bad: bool = False
-    """Leave rows that cannot be read out, into `rejects.<split>.jsonl` of the run, instead of stopping at the first."""
-    options: dict[str, Any] = {}
-    """Options of the file format, as written beside the keys above."""
 
 
 class SilverSettings(BaseModel):
@@ -231,9 +195,8 @@ def require_files(config: RunConfig) -> None:
     Raises:
         MissingInputError: at the key whose path leads nowhere.
     """
-    named = {"train": config.data.train, "dev": config.data.dev, "test": config.data.test}
-    for key, name in named.items():
-        if name is not None and not divided(config.path(name))[0].exists():
+    for key, name in config.data.files.items():
+        if not divided(config.path(name))[0].exists():
             raise MissingInputError(
                 f"there is no file or folder {config.path(name)}",
                 code="TS-RUN-002",

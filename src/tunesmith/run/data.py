@@ -8,11 +8,15 @@ from typing import Any
 
 from tunesmith.core.errors import DataError, Place
 from tunesmith.core.example import Example
+from tunesmith.core.seed import derived
+from tunesmith.core.task import Task
 from tunesmith.prepare.answer_lengths import answers_of
 from tunesmith.prepare.audit import labels_of
 from tunesmith.prepare.reading import Finding, Rejects, detect, read
+from tunesmith.prepare.shots import drawn
 from tunesmith.prepare.splitting import fingerprint, split
 from tunesmith.run.config import RunConfig
+from tunesmith.tasks.label_matching import LabelMatching
 
 NAMES = ("train", "dev", "test")
 WRITTEN = "generation"
@@ -26,6 +30,8 @@ class RunData:
     train: tuple[Example, ...]
     dev: tuple[Example, ...]
     test: tuple[Example, ...]
+    named: tuple[Example, ...]
+    """What a task reads its labels from: the training rows, or where none are learnt those that they name"""
     finding: Finding
     notes: tuple[str, ...]
     """What was detected about the files, one sentence each."""
@@ -43,24 +49,25 @@ class RunData:
 def load(config: RunConfig, *, rejects: Path | None = None) -> RunData:
     """Read all splits of a run.
 
-    A split without a file is taken from the training file. `rejects` is the folder that bad rows are written to
+    A split without a file is taken from the training file; a few-shot run has no dev rows but those of a file that
+    somebody drew for it. `rejects` is the folder that bad rows are written to
     where `data.skip_bad` is set.
 
     Raises:
-        DataError: the first bad row, or a split without rows.
+        DataError: the first bad row, a split without rows, or a label with fewer rows than are to be drawn.
         MissingInputError: a file that is not there.
     """
-    data = config.data
-    given = dict(data.options) | ({"task": config.task.kind()} if config.task else {})
-    files = {"train": data.train} | {name: file for name, file in (("dev", data.dev), ("test", data.test)) if file}
-    finding = detect(config.path(data.train), given=given)
-    rows = {"train": _read(config, finding, "train", rejects)}
+    data, files = config.data, config.data.files
+    given = dict(data.options) | ({"task": _rows_of(config.task)} if config.task else {})
+    first, *others = files
+    finding = detect(config.path(files[first]), given=given)
+    rows = {first: _read(config, finding, first, rejects)}
     notes = list(finding.notes)
-    for name, file in list(files.items())[1:]:
-        found = detect(config.path(file), given=_as_training(config, finding, rows["train"]) | given)
+    for name in others:
+        found = detect(config.path(files[name]), given=_as_training(config, finding, rows[first]) | given)
         notes += [f"{name}: {note}" for note in found.notes if note not in finding.notes]
         rows[name] = _read(config, found, name, rejects)
-    record: dict[str, Any] = {"files": dict(files)}
+    record: dict[str, Any] = {"files": files}
     if data.limit is not None:
         rows = _thinned(rows, data.limit, labelled=finding.task != WRITTEN)
         notes.append(f"data.limit = {data.limit}: evenly spaced rows only, without labels that are then not learnt")
@@ -72,9 +79,17 @@ def load(config: RunConfig, *, rejects: Path | None = None) -> RunData:
         rows = {"dev": made.dev, "test": made.test} | rows | {"train": made.train}
         record["made"] = made.record
     if finding.task == WRITTEN:
-        rows = {"train": rows["train"]} | {name: _asked_once(rows[name]) for name in ("dev", "test")}
+        rows = {name: rows[name] if name == "train" else _asked_once(rows[name]) for name in rows}
+    everyone = rows.get("train", ())
+    if data.shots is not None:
+        rows["train"] = drawn(everyone, data.shots, seed=derived(config.seed, "shots", data.draw))
+        record["shots"] = {"of_each_label": data.shots, "draw": data.draw, "from": len(everyone)}
+    if data.few_shot and not rows.get("dev"):
+        rows["dev"] = ()
+        last = "; training has a fixed length and keeps its last weights" if rows["train"] else ""
+        notes.append(f"few-shot: no rows are left for dev{last}")
     for name in NAMES:
-        if not rows.get(name):
+        if not rows.get(name) and not _may_be_empty(config, name):
             raise DataError(
                 f"no rows for {name}",
                 code="TS-RUN-010",
@@ -86,13 +101,30 @@ def load(config: RunConfig, *, rejects: Path | None = None) -> RunData:
     record["fingerprint"] = {name: fingerprint(rows[name]) for name in NAMES}
     record["counts"] = {name: len(rows[name]) for name in NAMES}
     return RunData(
-        train=rows["train"], dev=rows["dev"], test=rows["test"], finding=finding, record=record, notes=tuple(notes)
+        train=rows["train"],
+        dev=rows["dev"],
+        test=rows["test"],
+        named=rows["train"] or everyone,
+        finding=finding,
+        record=record,
+        notes=tuple(notes),
     )
+
+
+def _may_be_empty(config: RunConfig, name: str) -> bool:
+    return config.data.few_shot if name == "dev" else name == "train" and config.data.shots == 0
+
+
+def _rows_of(task: Task) -> str:
+    """The kind of rows that a task reads."""
+    return "text_classification" if isinstance(task, LabelMatching) else task.kind()
 
 
 def _share(config: RunConfig, name: str) -> float:
     """The share of training rows that a split without a file takes."""
-    return config.data.split.dev if name == "dev" else config.data.split.test
+    if name == "dev":
+        return 0.0 if config.data.few_shot else config.data.split.dev
+    return config.data.split.test
 
 
 def _as_training(config: RunConfig, finding: Finding, examples: Sequence[Example]) -> dict[str, Any]:

@@ -13,12 +13,14 @@ from tunesmith.run.prepared import Prepared
 from tunesmith.tune.fit import CutShort, Evaluate
 
 
-def dev_score(ready: Prepared, should_stop: Callable[[], str | None]) -> Evaluate:
-    """The task's `dev_metric` on the dev rows.
+def dev_score(ready: Prepared, should_stop: Callable[[], str | None]) -> Evaluate | None:
+    """The task's `dev_metric` on the dev rows; None where there are none.
 
     Raises:
         CutShort: by the function that is given back, between two forward passes, once there is a wish to stop.
     """
+    if not ready.data.dev:
+        return None
     windows = ready.task.encode(ready.data.dev, ready.tokenizer)
     look = cut_short_by(should_stop)
     match ready.task:

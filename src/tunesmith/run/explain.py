@@ -13,7 +13,8 @@ from tunesmith.core.component import Room
 from tunesmith.core.errors import ConfigError, Place
 from tunesmith.core.meaning import meaning_of
 from tunesmith.core.rooms import METHODS, REGULARIZERS, TASKS, TRACKERS
-from tunesmith.run.config import DataSettings, SilverSettings, SplitSettings
+from tunesmith.run.config import SilverSettings
+from tunesmith.run.data_settings import DataSettings, DrawFiles, SplitSettings
 from tunesmith.tune.settings import TrainSettings
 
 
@@ -32,6 +33,7 @@ def meanings() -> Iterator[tuple[str, Meaning]]:
     yield "backbone", Meaning("A starter, a folder, or a Hub name.", "str", "starter:english")
     yield from _fields("data", DataSettings)
     yield from _fields("data.split", SplitSettings)
+    yield from _fields("data.draws", DrawFiles)
     yield from _fields("silver", SilverSettings)
     yield from _fields("train", TrainSettings)
     rooms: dict[str, Room[Any]] = {

@@ -79,7 +79,7 @@ class Forecast:
 def forecast(probe: Probe) -> Forecast:
     """What the probed run will take."""
     found = probe.found
-    thinned = found.seen[0] / found.rows[0]
+    thinned = found.seen[0] / found.rows[0] if found.rows[0] else 1.0
     pairs = zip(found.lessons, found.settings, strict=True)
     plans = [Outlook(lesson, settings, thinned=thinned) for lesson, settings in pairs]
     waited = _waited(found.lessons)
@@ -122,12 +122,12 @@ def _waited(lessons: tuple[Lesson, ...]) -> float:
 
 def _after(found: Probed) -> dict[str, float]:
     """Seconds of the stages after training, for all rows of dev and test."""
-    dev, test = (rows / seen for rows, seen in zip(found.rows, found.seen, strict=True))
+    dev, test = (rows / seen if seen else 0.0 for rows, seen in zip(found.rows, found.seen, strict=True))
     scale = sum(found.rows) / sum(found.seen)
     answering = found.answers[0] * dev + found.answers[1] * test
     judging = found.baselines + (found.judging - found.baselines) * scale
     described = min(found.rows[0], MOST) - min(found.seen[0], MOST)
-    answer = min(seconds / rows for seconds, rows in zip(found.answers, found.seen, strict=True))
+    answer = min(seconds / rows for seconds, rows in zip(found.answers, found.seen, strict=True) if rows)
     return {"judging": answering + judging, "bundling": found.bundling + DESCRIBING * answer * described}
 
 

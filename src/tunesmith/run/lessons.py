@@ -14,6 +14,7 @@ from tunesmith.core.example import Example
 from tunesmith.core.method import REFERENCE_WIDTH
 from tunesmith.core.model import Model
 from tunesmith.core.seed import derived
+from tunesmith.models.precision import Choice
 from tunesmith.models.surgery import apply_method
 from tunesmith.run.config import SilverSettings
 from tunesmith.run.dev_score import dev_score
@@ -29,9 +30,10 @@ from tunesmith.tune.settings import TrainSettings
 
 
 def tuned_model(ready: Prepared) -> Model:
-    """The backbone with a fresh head and the method's wrappers in place."""
+    """The backbone with a head that knows what can be known before the first step, and the method's wrappers."""
     torch.manual_seed(derived(ready.config.seed, "head"))
     model = Model(ready.backbone, ready.task.head(ready.backbone))
+    ready.task.begin(model.head, ready.backbone, tokenizer=ready.tokenizer, examples=ready.data.train)
     apply_method(model, ready.config.method)
     return model
 
@@ -68,7 +70,9 @@ def settings_of(ready: Prepared) -> TrainSettings:
 def trained(
     ready: Prepared, model: Model, folder: RunFolder, *, resume: bool, should_stop: Callable[[], str | None]
 ) -> Generator[RunEvent, None, Stopped]:
-    """The lessons of the run: silver pairs where there are any, then the training rows."""
+    """The lessons of the run: silver pairs where there are any, then the training rows. Without rows there is none."""
+    if not ready.data.train:
+        return (yield from _unlearnt(ready, model, folder))
     lessons = _Lessons(ready, model, dev_score(ready, should_stop), should_stop)
     state = None
     if ready.config.silver:
@@ -82,13 +86,38 @@ def trained(
     return (yield from lessons.learnt(training_data(ready), folder, settings_of(ready), state=state))
 
 
+def _unlearnt(ready: Prepared, model: Model, folder: RunFolder) -> Generator[RunEvent, None, Stopped]:
+    """A model that answers as it began; the journal says so, for whoever reads it as that of any run."""
+    yield Phase("describing", f"{len(ready.task.label_names)} labels, no rows to learn from")
+    model.requires_grad_(False)
+    started = Started(
+        step=0,
+        steps=0,
+        steps_per_epoch=0,
+        precision=Choice("fp32", "nothing is learnt"),
+        device="cpu",
+        threads=torch.get_num_threads(),
+        learning_rate=0.0,
+        trainable=0,
+        frozen=sum(parameter.numel() for parameter in model.parameters()),
+        vocabulary=None,
+    )
+    stopped = Stopped(step=0, epoch=0.0, reason="finished", best_score=None, best_step=None, tokens=0, seconds=0.0)
+    journal = Journal(folder.journal)
+    journal.rewind(-1)
+    for event in (started, stopped):
+        journal.note(event, metric=ready.task.main_metric)
+        yield event
+    return stopped
+
+
 @dataclass(frozen=True, slots=True)
 class _Lessons:
     """What the lessons of a run share."""
 
     ready: Prepared
     model: Model
-    evaluate: Evaluate
+    evaluate: Evaluate | None
     should_stop: Callable[[], str | None]
 
     def rehearsed(

@@ -20,6 +20,7 @@ from tunesmith.prepare.question_audit import question_sections
 from tunesmith.run.config import RunConfig
 from tunesmith.run.data import RunData, load
 from tunesmith.tasks.extractive_qa import ExtractiveQa, learnt_answer
+from tunesmith.tasks.label_matching import LabelMatching
 from tunesmith.tasks.pair_matching import PairMatching
 from tunesmith.tasks.token_classification import TokenClassification
 
@@ -48,14 +49,21 @@ def prepared(config: RunConfig, *, rejects: Path | None = None, check: bool = Tr
     """Read, bind and check. With `check=False` a certificate above the allowed loss is a finding, not a refusal.
 
     Raises:
-        ConfigError: silver pairs for a task that does not score pairs.
+        ConfigError: silver pairs for a task that does not score pairs; no training row for a task that needs some.
         DataError: bad rows, labels that do not fit, or more entities lost between labels and tokens than allowed.
         ModelFileError, MissingInputError, MissingExtraError: a backbone that cannot be used.
     """
     checkpoint = locate(config.backbone)
     data = load(config, rejects=rejects)
     task = config.task or TASKS.make(data.finding.task, key="task")
-    task = task.bound(data.train)
+    if not data.train and not isinstance(task, LabelMatching):
+        raise ConfigError(
+            f"{task.kind()} knows nothing without training rows",
+            code="TS-RUN-030",
+            place=Place(key="data.shots"),
+            fix='draw some rows of each label, or set task.kind = "label_matching", which reads their descriptions.',
+        )
+    task = task.bound(data.named)
     if config.silver and not (isinstance(task, PairMatching) and task.score_range):
         raise ConfigError(
             "only pairs with scores can have silver pairs",
@@ -63,7 +71,7 @@ def prepared(config: RunConfig, *, rejects: Path | None = None, check: bool = Tr
             place=Place(key="silver"),
             fix="leave it out for this task.",
         )
-    for examples in (data.dev, data.test):
+    for examples in filter(None, (data.dev, data.test)):
         task.bound(examples)  # a label that training lacks is refused now, not after an hour of training
     backbone = load_backbone(checkpoint, dropout=config.train.dropout)
     longest = min(backbone.max_length - config.method.rows, LONGEST_WINDOW)
@@ -77,7 +85,7 @@ def prepared(config: RunConfig, *, rejects: Path | None = None, check: bool = Tr
     if certificates and check:
         certificates["train"].require(config.data.alignment_loss)
     found = audit(
-        data.splits(),
+        {name: rows for name, rows in data.splits().items() if rows},
         tokenizer=tokenizer,
         max_length=getattr(task, "max_length", None),
         level=_level(task),

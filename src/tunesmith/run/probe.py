@@ -14,6 +14,7 @@ from typing import Any, Self
 
 import torch
 
+from tunesmith.core.errors import ConfigError, Place
 from tunesmith.core.memory import peak_memory
 from tunesmith.core.seed import derived
 from tunesmith.judge.baselines import baselines
@@ -103,6 +104,13 @@ def probed(config: RunConfig, folder: RunFolder, *, steps: int = STEPS, tell: Te
     watch = _Watch()
     tell("reading")
     whole = prepared(config)
+    if not whole.data.train:
+        raise ConfigError(
+            "there is nothing to plan: without rows to learn from no step is made",
+            code="TS-RUN-031",
+            place=Place(key="data.shots"),
+            fix="start the run without --plan.",
+        )
     ready = _thinned(whole)
     reading = watch.lap()
     model = tuned_model(whole)
@@ -172,7 +180,7 @@ class _Watch:
 
 def _thinned(ready: Prepared) -> Prepared:
     """With as many rows of dev and test as hold so many tokens."""
-    sample = spaced(ready.data.dev, LEAST_ROWS)
+    sample = spaced(ready.data.dev or ready.data.test, LEAST_ROWS)
     tokens = sum(map(len, ready.task.encode(sample, ready.tokenizer))) / len(sample)
     rows = min(max(int(MOST_TOKENS / tokens), LEAST_ROWS), MOST_ROWS)
     data = replace(ready.data, dev=spaced(ready.data.dev, rows), test=spaced(ready.data.test, rows))

@@ -90,7 +90,7 @@ class LessonProbe:
 
     ready: Prepared
     model: Model
-    evaluate: Evaluate
+    evaluate: Evaluate | None
     steps: int
     """Groups to learn from"""
     tell: Callable[[str], None]
@@ -114,15 +114,18 @@ class LessonProbe:
                 self.tell(f"{name}: step {number} of {len(places)}")
                 measured.append(_step(training, place, journal))
             self.tell(f"{name}: evaluating and saving")
-            judged = training.evaluate(self.evaluate)
-            journal.note(judged)
-            begin = time.perf_counter()
-            saver.save_best()
-            best = time.perf_counter() - begin
-            best_bytes = sum(file.stat().st_size for file in (folder.checkpoints / BEST).iterdir())
+            judged, best, best_bytes = None, 0.0, 0
+            if self.evaluate:
+                judged = training.evaluate(self.evaluate)
+                journal.note(judged)
+                begin = time.perf_counter()
+                saver.save_best()
+                best = time.perf_counter() - begin
+                best_bytes = sum(file.stat().st_size for file in (folder.checkpoints / BEST).iterdir())
             _step(training, places[-1], journal)  # so that the state holds a copy of the best weights as well
             saved = saver.save()
-            training.take(saver.load_best(judged.step))
+            if judged:
+                training.take(saver.load_best(judged.step))
         finally:
             training.close()
         journal.note(_stopped(training))
@@ -136,7 +139,7 @@ class LessonProbe:
             recalled_bytes=training.recall.bytes_to_come if training.recall else 0,
             warming=tuple(measured[:WARMING]),
             steps=tuple(measured[WARMING:]) or tuple(measured),
-            evaluation=judged.seconds,
+            evaluation=judged.seconds if judged else 0.0,
             best=best,
             best_bytes=best_bytes,
             save=saved.seconds,

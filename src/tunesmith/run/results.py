@@ -32,12 +32,12 @@ def write_inputs(folder: RunFolder, ready: Prepared, origins: Mapping[str, str])
 
 def judged(folder: RunFolder, ready: Prepared, task: Task) -> dict[str, Any]:
     """The report of a run from its stored predictions, written as JSON and as a page."""
-    train, *asked = ([task.asked(example) for example in ready.data.splits()[name]] for name in ("train", *JUDGED))
-    rows = dict(zip(JUDGED, asked, strict=True))
-    rivals = baselines(task.kind(), train, [example for name in JUDGED for example in rows[name]])
+    asked = {name: [task.asked(example) for example in rows] for name, rows in ready.data.splits().items()}
+    rows = {name: asked[name] for name in JUDGED if asked[name]}
+    rivals = baselines(task.kind(), asked["train"], [example for examples in rows.values() for example in examples])
     splits = {}
     start = 0
-    for name in JUDGED:
+    for name in rows:
         end = start + len(rows[name])
         beside = {rival: answers[start:end] for rival, answers in rivals.items()}
         if name == "test" and folder.predictions(UNTUNED).exists():
@@ -75,12 +75,13 @@ def bundled(folder: RunFolder, ready: Prepared, model: Model, *, task: Task, rep
     base = BaseRecord(
         name=ready.checkpoint.name, fingerprint=ready.checkpoint.fingerprint, licence=ready.checkpoint.licence
     )
+    kept = ready.data.dev or ready.data.train or ready.data.test
     origin = Origin(
         name=folder.path.name,
         base=base,
         data_fingerprint=ready.data.record["fingerprint"]["train"],
-        golden_examples=ready.data.dev,
-        reference_examples=ready.data.dev,
+        golden_examples=kept,
+        reference_examples=kept,
         evaluation=report["splits"],
         provenance={"config": report["config"], "environment": report["environment"], "cost": report["cost"]},
     )

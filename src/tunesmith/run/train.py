@@ -52,7 +52,7 @@ def run(
             yield Finished(folder.path, read_json(folder.report))
             return
         require_trackers(config.trackers)
-        yield Phase("reading", config.data.train)
+        yield Phase("reading", next(iter(config.data.files.values())))
         ready = prepared(config, rejects=folder.path)
         yield from (Noted(note) for note in (*ready.notes, f"audit: {ready.audit.status}; {ready.data.sizes()}"))
         if resume:
@@ -92,10 +92,11 @@ def concluded(ready: Prepared, model: Model, folder: RunFolder, progress: Callab
     write_adapter_of(ready, model, folder)
     merge(model)
     dev = list(answers(ready.task, ready.data.dev))
-    task = ready.task.tuned(dev) if isinstance(ready.task, LabellingTask) else ready.task
+    task = ready.task.tuned(dev) if dev and isinstance(ready.task, LabellingTask) else ready.task
     again = task != ready.task  # thresholds changed what is answered
     rows = answers(task, ready.data.dev) if again else dev
-    yield Noted(f"{write_predictions(folder.predictions('dev'), rows)} answers on dev")
+    wrote = write_predictions(folder.predictions("dev"), rows) if ready.data.dev else "no"
+    yield Noted(f"{wrote} answers on dev")
     rows = answers(task, ready.data.test)
     yield Noted(f"{write_predictions(folder.predictions('test'), rows)} answers on test")
     report = judged(folder, ready, task)

@@ -16,6 +16,7 @@ from tunesmith.models.chat import Chat
 from tunesmith.models.constraints import Choices, Constraint, choice_trie
 from tunesmith.models.decoder import Decoder
 from tunesmith.models.decoding import Decoding
+from tunesmith.models.grammar import Grammars
 from tunesmith.models.incremental import IncrementalModel
 from tunesmith.models.language_head import LanguageHead, no_head
 from tunesmith.models.packed import PackedLinear
@@ -55,8 +56,6 @@ class ChatWriter(AnswerWriter):
             trie = choice_trie(tokenizer.texts(choices), ends)
             self._constraint = lambda _: Choices(trie)
         elif json_schema is not None:
-            from tunesmith.models.grammar import Grammars  # an extra
-
             grammars = Grammars(tokenizer, words=len(model.head.weight), ends=ends)
             self._constraint = grammars.json_schema(json_schema)
 

@@ -94,6 +94,22 @@ def one_label(example: Example) -> str:
     )
 
 
+def single(example: Example) -> Example:
+    """The example, which must be one text alone: a second one would be ignored unseen.
+
+    Raises:
+        DataError: it has a second text.
+    """
+    if example.pair is None:
+        return example
+    raise unusable(
+        example,
+        "the row has a second text, which this task does not read",
+        code="TS-TASK-031",
+        fix='set task.kind = "pair_matching", or leave the second column out.',
+    )
+
+
 def as_one(example: Example) -> Example:
     """The example, with its only label bare where the file gave a list of one."""
     gold = example.gold

@@ -3,7 +3,7 @@
 The place is the window's first token, or its last where the model is causal: a first token has seen nothing there.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import TypeVar
 
@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tunesmith.core.batch import Encoding
+from tunesmith.core.example import Example
 from tunesmith.core.tokenizer import Tokenizer
 from tunesmith.prepare.alignment import windows_of
+from tunesmith.tasks._labels import single
 
 Targets = NDArray[np.int64] | NDArray[np.float32] | None
 
@@ -72,6 +74,32 @@ def window(
         weight=weight,
         truncated=truncated,
     )
+
+
+def text_windows(
+    examples: Sequence[Example],
+    tokenizer: Tokenizer,
+    targets: Callable[[Example], Targets],
+    *,
+    max_length: int | None,
+    stride: int,
+) -> list[Encoding]:
+    """The windows of single texts in order; each counts 1 / windows of what its example weighs.
+
+    Raises:
+        DataError: at the line of an example with a second text; whatever `targets` raises.
+    """
+    room = text_room(tokenizer, max_length)
+    encodings: list[Encoding] = []
+    for part in chunks(enumerate(examples)):
+        texts = tokenizer.texts([example.text for _, example in part])
+        for (number, example), ids in zip(part, texts, strict=True):
+            wanted = targets(single(example))
+            borders = window_borders(len(ids), room=room, stride=stride)
+            for first, last in borders:
+                row = tokenizer.framed(ids[first:last])
+                encodings.append(window(number, row, tokenizer, targets=wanted, weight=example.weight / len(borders)))
+    return encodings
 
 
 def averaged(logits: Sequence[Tensor], encodings: Sequence[Encoding], examples: int) -> Tensor:

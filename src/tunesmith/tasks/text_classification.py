@@ -19,6 +19,7 @@ Reference: Devlin et al. 2019, section 4.1; Lin et al. 2017 for the focal loss a
 
 import math
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
@@ -42,8 +43,8 @@ from tunesmith.tasks._labels import (
     labels_of,
     one_label,
     resolved,
+    single,
     unknown_label,
-    unusable,
 )
 from tunesmith.tasks._losses import (
     bernoulli_divergence,
@@ -52,7 +53,7 @@ from tunesmith.tasks._losses import (
     label_set_excess,
     label_set_losses,
 )
-from tunesmith.tasks._sequence import Targets, averaged, chunks, text_room, unseen, window, window_borders
+from tunesmith.tasks._sequence import Targets, averaged, text_windows, unseen
 from tunesmith.tasks._thresholds import tuned_thresholds
 
 
@@ -93,7 +94,7 @@ class TextClassification(LabellingTask):
         Raises:
             DataError: at the line of an example without a usable label, or fewer than two labels in all.
         """
-        found = inventory(map(_single, examples), given=self.labels, several=self.multi_label)
+        found = inventory(map(single, examples), given=self.labels, several=self.multi_label)
         weights = resolved(self.class_weights, found)
         read: dict[str, Any] = {"labels": found.labels, "multi_label": found.several, "class_weights": weights}
         if found.several and self.label_priors is None:
@@ -111,19 +112,9 @@ class TextClassification(LabellingTask):
             DataError: at the line of an example whose label the task does not know.
         """
         index = {label: number for number, label in enumerate(self.label_names)}
-        room = text_room(tokenizer, self.max_length)
-        encodings: list[Encoding] = []
-        for part in chunks(enumerate(examples)):
-            texts = tokenizer.texts([example.text for _, example in part])
-            for (number, example), ids in zip(part, texts, strict=True):
-                targets = self._targets(_single(example), index)
-                borders = window_borders(len(ids), room=room, stride=self.stride)
-                for first, last in borders:
-                    row = tokenizer.framed(ids[first:last])
-                    encodings.append(
-                        window(number, row, tokenizer, targets=targets, weight=example.weight / len(borders))
-                    )
-        return encodings
+        return text_windows(
+            examples, tokenizer, partial(self._targets, index=index), max_length=self.max_length, stride=self.stride
+        )
 
     def head(self, backbone: Backbone) -> nn.Module:
         """The classification head of the backbone's family: [M, D] to [M, C]."""
@@ -191,7 +182,7 @@ class TextClassification(LabellingTask):
         weights = self.class_weights if isinstance(self.class_weights, list) else [1.0] * len(self.label_priors)
         return [math.log(w * p / (1 - p)) for w, p in zip(weights, self.label_priors, strict=True)]
 
-    def _targets(self, example: Example, index: dict[str, int]) -> Targets:
+    def _targets(self, example: Example, *, index: dict[str, int]) -> Targets:
         if example.gold is None:
             return None
         names = labels_of(example) if self.multi_label else (one_label(example),)
@@ -203,15 +194,3 @@ class TextClassification(LabellingTask):
         row = np.zeros((1, len(index)), np.float32)
         row[0, [index[name] for name in names]] = 1
         return row
-
-
-def _single(example: Example) -> Example:
-    """The example, which must be one text alone: a second one would be ignored unseen."""
-    if example.pair is None:
-        return example
-    raise unusable(
-        example,
-        "the row has a second text, which this task does not read",
-        code="TS-TASK-031",
-        fix='set task.kind = "pair_matching", or leave the second column out.',
-    )

@@ -68,8 +68,8 @@ class Recall:
             return {}
         batch = self.data.batch(indices).to(self.device)
         with torch.no_grad():
-            rows = self.model.backbone(batch, places=batch.places).split(batch.place_counts)
-        return dict(zip(indices, rows, strict=True))
+            hidden = self.model.read(batch)
+        return dict(zip(indices, hidden.split_with_sizes(list(batch.place_counts)), strict=True))
 
 
 def recall_of(model: Model, data: TrainingData, device: torch.device) -> Recall | None:

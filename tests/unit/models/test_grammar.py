@@ -12,11 +12,12 @@ import torch.nn.functional as F
 from tokenizers import Tokenizer as FastTokenizer
 from tokenizers import decoders
 
-from tunesmith.core.errors import ConfigError, MissingExtraError
+from tunesmith.core.errors import ConfigError
 from tunesmith.core.tokenizer import Tokenizer
 from tunesmith.models.cached_decoder import CachedDecoder
 from tunesmith.models.decoder import Decoder
 from tunesmith.models.decoding import Decoding, Written
+from tunesmith.models.grammar import Grammars
 from tunesmith.models.loading import build_backbone
 from tunesmith.models.writer import Writer
 
@@ -65,8 +66,8 @@ def answers(tokenizer: Tokenizer, constraint: Any) -> list[Written]:
 
 
 def test_json_that_follows_a_schema(byte_level: Tokenizer) -> None:
-    grammar = pytest.importorskip("tunesmith.models.grammar", exc_type=MissingExtraError)
-    follows = grammar.Grammars(byte_level, words=WORDS, ends=[END]).json_schema(SCHEMA)
+    pytest.importorskip("llguidance", reason='pip install "tunesmith[grammar]"')
+    follows = Grammars(byte_level, words=WORDS, ends=[END]).json_schema(SCHEMA)
     written = answers(byte_level, follows)
     for answer in written:
         found = json.loads(answer.text or "")
@@ -79,19 +80,19 @@ def test_json_that_follows_a_schema(byte_level: Tokenizer) -> None:
 
 
 def test_a_regular_expression(byte_level: Tokenizer) -> None:
-    grammar = pytest.importorskip("tunesmith.models.grammar", exc_type=MissingExtraError)
+    pytest.importorskip("llguidance", reason='pip install "tunesmith[grammar]"')
     pattern = r"(yes|no), [0-9]{2}[a-c]*"
-    grammars = grammar.Grammars(byte_level, words=WORDS, ends=[END])
+    grammars = Grammars(byte_level, words=WORDS, ends=[END])
     for answer in answers(byte_level, grammars.regular_expression(pattern)):
         assert re.fullmatch(pattern, answer.text or "") and answer.reason == "stop"
 
 
 def test_what_cannot_be_followed_is_refused(byte_level: Tokenizer, trained_tokenizers: dict[str, Tokenizer]) -> None:
-    grammar = pytest.importorskip("tunesmith.models.grammar", exc_type=MissingExtraError)
-    grammars = grammar.Grammars(byte_level, words=WORDS, ends=[END])
+    pytest.importorskip("llguidance", reason='pip install "tunesmith[grammar]"')
+    grammars = Grammars(byte_level, words=WORDS, ends=[END])
     with pytest.raises(ConfigError, match="regex"):
         grammars.regular_expression("[ab")
     with pytest.raises(ConfigError, match="schema"):
         grammars.json_schema({"type": "objekt"})
     with pytest.raises(ConfigError, match="bytes"):
-        grammar.Grammars(trained_tokenizers["wordpiece"], words=WORDS, ends=[END])
+        Grammars(trained_tokenizers["wordpiece"], words=WORDS, ends=[END])
