@@ -105,6 +105,8 @@ def _trained(kind: str) -> FastTokenizer:
         trainer = trainers.UnigramTrainer(vocab_size=240, unk_token="<unk>", special_tokens=special, **quiet)
         fast.train_from_iterator(CORPUS, trainer)
         frame, ends = "<s> $A </s>", ("<s>", "</s>")
+    if kind != "wordpiece":
+        fast.add_special_tokens(["<mask>"])
     fast.post_processor = processors.TemplateProcessing(
         single=frame, special_tokens=[(end, fast.token_to_id(end)) for end in ends]
     )

@@ -76,5 +76,12 @@ def write_checkpoint(folder: Path, **sizes: int) -> Path:
         state = {to_hub(name, "bert"): tensor for name, tensor in backbone.state_dict().items()}
         width = config["hidden_size"]
         state |= {"pooler.dense.weight": torch.randn(width, width) * 0.02, "pooler.dense.bias": torch.zeros(width)}
+        state |= {
+            "cls.predictions.transform.dense.weight": torch.randn(width, width) * 0.3,
+            "cls.predictions.transform.dense.bias": torch.zeros(width),
+            "cls.predictions.transform.LayerNorm.weight": torch.ones(width),
+            "cls.predictions.transform.LayerNorm.bias": torch.zeros(width),
+            "cls.predictions.bias": torch.randn(config["vocab_size"]) * 0.3,
+        }
     save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
     return folder

@@ -125,6 +125,12 @@ def talks(draw: random.Random, count: int) -> list[Example]:
     ]
 
 
+def cloze_pairs(draw: random.Random, count: int) -> list[Example]:
+    return [example(draw, number, ("yes", "no")[number % 2], pair=True) for number in range(count)]
+
+
+WORD_IDS: dict[str, object] = {"template": "{text} it was [blank].", "word_ids": [[[41]], [[42]], [[43], [44]]]}
+"""As read from no tokenizer: laws hold for whichever ids a backbone calls the words"""
 Maker = Callable[[random.Random, int], list[Example]]
 MADE: dict[str, list[tuple[str, Maker, dict[str, object]]]] = {
     "text_classification": [
@@ -137,6 +143,15 @@ MADE: dict[str, list[tuple[str, Maker, dict[str, object]]]] = {
     "label_matching": [
         ("names", one_label, {}),
         ("long texts, described", long_texts, {"descriptions": {"a": "a card"}, "prefix": "query: ", "stride": 10}),
+    ],
+    "cloze_classification": [
+        ("words of several tokens", one_label, {**WORD_IDS, "word_ids": [[[41]], [[42, 43]], [[42, 44, 43], [45]]]}),
+        ("demonstrations", one_label, WORD_IDS | {"demonstrations": 2, "several_words": "mean"}),
+        (
+            "pairs",
+            cloze_pairs,
+            {"template": "{pair} ? [blank] , {text}", "word_ids": [[[41]], [[42]]], "priors": [-1.0, -0.5]},
+        ),
     ],
     "pair_matching": [
         ("classes", pairs, {}),

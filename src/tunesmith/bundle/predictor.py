@@ -151,7 +151,7 @@ def load(bundle: Path | str, *, precision: Wanted = "fp32") -> Predictor:
 
 def reads_pairs(task: Task) -> bool:
     """Whether the task reads two texts: it compares them, or the second is a question about the first."""
-    return task.kind() in ("pair_matching", "extractive_qa")
+    return task.rows in ("pair_matching", "extractive_qa")
 
 
 def as_example(given: Input, line: int) -> Example:

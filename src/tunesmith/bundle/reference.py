@@ -106,7 +106,7 @@ def embeddings(model: Model, windows: Sequence[Encoding]) -> Iterator[Tensor]:
         group = ordered[start : start + _BATCH]
         batch = collate(group, [str(index) for index in range(len(group))])
         hidden = model.backbone(batch)
-        for rows in hidden.split(list(batch.lengths)):
+        for rows in hidden.split(list(batch.window_lengths)):
             yield rows.float().mean(0)
 
 

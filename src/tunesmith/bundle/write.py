@@ -113,6 +113,7 @@ def problem_of(task: Task) -> Problem:
         "token_classification": "token",
         "extractive_qa": "answer",
         "label_matching": "matching",
+        "cloze_classification": "language",
     }
     if table["kind"] in by_kind:
         return by_kind[table["kind"]]

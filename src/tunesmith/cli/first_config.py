@@ -54,6 +54,8 @@ class FirstLook:
     rejected: Mapping[str, int]
     """Bad rows by code."""
     labels: Mapping[str, int]
+    kind: str | None = None
+    """The kind of task that a person asked for"""
     given: Mapping[str, Any]
     """Options that a person set; they are written down even where they equal the guess."""
 
@@ -63,7 +65,7 @@ def config_text(look: FirstLook, out: Path) -> str:
     lines = [
         f"# {_comment(f'next: tunesmith audit {out.name}, then tunesmith train {out.name}')}",
         *_backbone(look),
-        f'task = {{ kind = "{look.finding.task}" }}  # {_comment(_task_reason(look))}',
+        f'task = {{ kind = "{look.kind or look.finding.task}" }}  # {_comment(_task_reason(look))}',
         "[data]",
     ]
     for role, path in look.files.items():
@@ -76,6 +78,8 @@ def _backbone(look: FirstLook) -> list[str]:
     if look.finding.task == "generation":
         method = 'method = { kind = "lora" }  # tuning a language model in full takes gigabytes'
         return [_line("backbone", WRITING, "small, English, and writes"), method]
+    if look.kind == "cloze_classification":
+        return [_line("backbone", WRITING, "it was pretrained to write, which sentence encoders were not")]
     if look.chinese:
         return [_line("backbone", CHINESE, "mostly Chinese")]
     return [_line("backbone", ENGLISH, "not Chinese")]

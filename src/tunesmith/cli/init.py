@@ -23,7 +23,7 @@ def init(
     data: Path = typer.Argument(..., help="A data file, or a folder with train, dev and test files.", metavar="DATA"),
     target: Path = typer.Option(None, "--out", help="Configuration to write; <name of the data>.toml by default."),
     task: str = typer.Option(
-        None, "--task", help="token_classification, text_classification, pair_matching or extractive_qa."
+        None, "--task", help="What the rows are for: a kind of task, such as text_classification or extractive_qa."
     ),
     assignments: list[str] = typer.Option(
         [], "--set", help="An option of the data, e.g. --set label=category.", metavar="KEY=VALUE"
@@ -35,13 +35,15 @@ def init(
 
     Nothing is trained, and nothing is overwritten without --force.
     """
+    from dataclasses import replace
+
     from tunesmith.cli.first_config import config_text, require_new, write_config
 
     given = _given(assignments, task)
     config = target or Path(f"{data.name.partition('#')[0].split('.')[0] or 'data'}.toml")
     refuse_folder(config, "--out")
     require_new(config, force=force)
-    look = _look(data, given)
+    look = replace(_look(data, given), kind=task)
     text = config_text(look, config)
     write_config(text, config)
     following = [f"tunesmith audit {config}", f"tunesmith train {config}"]
@@ -57,6 +59,7 @@ def init(
 def _given(assignments: list[str], task: str | None) -> dict[str, Any]:
     """The options of the data; `data.label=x` and `label=x` are the same."""
     from tunesmith.core.errors import ConfigError, Place
+    from tunesmith.core.format import READ_AS
     from tunesmith.run.config import overridden
 
     options = overridden({}, assignments)
@@ -68,7 +71,7 @@ def _given(assignments: list[str], task: str | None) -> dict[str, Any]:
             place=Place(key="data"),
             fix="name the option: --set data.label=intent.",
         )
-    return {**section, **options, **({"task": task} if task else {})}
+    return {**section, **options, **({"task": READ_AS.get(task, task)} if task else {})}
 
 
 def _look(data: Path, given: dict[str, Any]) -> "FirstLook":
@@ -146,7 +149,7 @@ def _rows(look: "FirstLook") -> list[tuple[str, str]]:
 
     finding = look.finding
     rows = [(role, str(path)) for role, path in look.files.items()]
-    rows += [("format", finding.format.kind()), ("task", finding.task), ("rows", str(look.accepted))]
+    rows += [("format", finding.format.kind()), ("task", look.kind or finding.task), ("rows", str(look.accepted))]
     if look.labels:
         shown = ", ".join(f"{visible(label)} ({count})" for label, count in list(look.labels.items())[:8])
         rows.append((f"{len(look.labels)} labels", shown + (", ..." if len(look.labels) > 8 else "")))

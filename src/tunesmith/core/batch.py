@@ -1,11 +1,13 @@
 """What a device sees: token rows laid end to end. Padding does not exist outside the attention core.
 
-Shapes: B windows, N = sum of their lengths, M places that carry a label, D width, C classes.
+Shapes: B windows, S sequences in them (one each, but for windows with parts), N tokens, M places that carry a label,
+D width, C classes.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import islice
 
 import numpy as np
 import torch
@@ -33,6 +35,8 @@ class Encoding:
     """Characters of the example that no window shows."""
     pooled: bool = False
     """Whether its one place stands for the mean of all its rows, and not for the row that `places` names"""
+    parts: tuple[int, ...] = ()
+    """Tokens of each sequence in it, where it holds several that do not see each other but are answered together"""
 
     def __len__(self) -> int:
         """Tokens in the window, special tokens included."""
@@ -50,7 +54,7 @@ class Batch:
     positions: Tensor
     """[N] int64, from 0 in every window"""
     lengths: tuple[int, ...]
-    """[B] tokens of each window"""
+    """[S] tokens of each sequence"""
     places: Tensor
     """[M] int64, the rows of N that carry a label"""
     targets: Tensor | None
@@ -65,11 +69,21 @@ class Batch:
     """[M, D] hidden states at `places` that are known already, of a backbone that does not learn"""
     pooled: bool = False
     """Whether each place stands for the mean of all rows of its window; one batch has one kind of places"""
+    part_counts: tuple[int, ...] | None = None
+    """[B] sequences of each window; None where each is one"""
 
     @property
     def offsets(self) -> Tensor:
-        """[B + 1] int64 borders of the windows in N, on the CPU."""
+        """[S + 1] int64 borders of the sequences in N, on the CPU."""
         return torch.nn.functional.pad(torch.tensor(self.lengths).cumsum(0), (1, 0))
+
+    @property
+    def window_lengths(self) -> tuple[int, ...]:
+        """[B] tokens of each window."""
+        if self.part_counts is None:
+            return self.lengths
+        lengths = iter(self.lengths)
+        return tuple(sum(islice(lengths, count)) for count in self.part_counts)
 
     @property
     def tokens(self) -> int:
@@ -93,8 +107,9 @@ class Batch:
 
 def collate(encodings: Sequence[Encoding], ids: Sequence[str]) -> Batch:
     """Lay windows end to end. `ids` [B] are the ids of their examples. Longest first is kept if given so."""
-    lengths = tuple(len(encoding) for encoding in encodings)
-    starts = np.cumsum((0, *lengths[:-1]))
+    parts = [encoding.parts or (len(encoding),) for encoding in encodings]
+    lengths = tuple(length for own in parts for length in own)
+    starts = np.cumsum((0, *map(len, encodings[:-1])))
     targets = [encoding.targets for encoding in encodings if encoding.targets is not None]
     segments = None
     if any(encoding.segment_ids is not None for encoding in encodings):
@@ -113,4 +128,5 @@ def collate(encodings: Sequence[Encoding], ids: Sequence[str]) -> Batch:
         ids=tuple(ids),
         place_counts=counts,
         pooled=any(encoding.pooled for encoding in encodings),
+        part_counts=tuple(map(len, parts)) if any(encoding.parts for encoding in encodings) else None,
     )

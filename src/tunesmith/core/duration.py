@@ -22,14 +22,14 @@ _FORM = re.compile(r"(\d+(?:\.\d+)?) ?(epoch|step|second|minute|hour)s?")
 
 @dataclass(frozen=True, slots=True)
 class Duration:
-    """An amount above zero of epochs, steps or seconds; epochs and seconds may be fractions."""
+    """An amount of epochs, steps or seconds; epochs and seconds may be fractions."""
 
     amount: float
     unit: Unit
 
     @classmethod
-    def parse(cls, text: str, *, key: str = "") -> "Duration":
-        """The duration that a text like "3 epochs" names.
+    def parse(cls, text: str, *, key: str = "", zero: bool = False) -> "Duration":
+        """The duration that a text like "3 epochs" names; with `zero` it may be none at all.
 
         Raises:
             ConfigError: at `key`, where the text has another form or the amount is not positive, not whole steps or
@@ -39,7 +39,7 @@ class Duration:
         if match is not None:
             unit, factor = _UNITS[match[2]]
             amount = float(match[1]) * factor
-            if 0 < amount <= _MOST and (unit != "steps" or amount == int(amount)):
+            if (zero or amount > 0) and amount <= _MOST and (unit != "steps" or amount == int(amount)):
                 return cls(amount, unit)
         raise ConfigError(
             f"{text!r} is not a duration",

@@ -5,7 +5,7 @@ written into its fields, so that a finding can be printed, saved, changed and ap
 """
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -19,6 +19,12 @@ from tunesmith.core.example import Example
 TaskKind = Literal["token_classification", "text_classification", "pair_matching", "extractive_qa", "generation"]
 """What rows can be for: entities in a text, labels of a text, the relation of two texts, answers in a text, or answers
 to be written."""
+
+READ_AS: Mapping[str, TaskKind] = {
+    "cloze_classification": "text_classification",
+    "label_matching": "text_classification",
+}
+"""Kinds of task whose rows look like those of another kind"""
 
 Reject = Callable[[DataError, str], None]
 """Takes a bad row: what is wrong with it, and the row as it stands in the file (shortened)."""

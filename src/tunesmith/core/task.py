@@ -14,6 +14,7 @@ from torch.nn.functional import kl_div, log_softmax
 from tunesmith.core.batch import Batch, Encoding
 from tunesmith.core.component import Component
 from tunesmith.core.example import Example
+from tunesmith.core.format import READ_AS
 from tunesmith.core.model import Backbone, Model, Output
 from tunesmith.core.prediction import Prediction
 from tunesmith.core.tokenizer import Tokenizer
@@ -30,9 +31,29 @@ class Task(Component):
             DataError: the examples do not fit the task, or carry labels that a given label list lacks.
         """
 
+    @property
+    def rows(self) -> str:
+        """What its rows are read as (`core.format.TaskKind`): its own kind, or one whose rows serve it too."""
+        return READ_AS.get(self.kind(), self.kind())
+
+    @property
+    def answers_untrained(self) -> bool:
+        """Whether its head knows something before the first step, so that a run may do without any."""
+        return False
+
     def asked(self, example: Example) -> Example:
         """The example with its gold in the form of this task's answers, whatever form its file gave it."""
         return example
+
+    def fitted(self, backbone: Backbone, tokenizer: Tokenizer, *, examples: Sequence[Example]) -> "Task":
+        """The same bound task with what it reads from the pretrained model, before the first step; most read nothing.
+
+        `examples` are the training rows; what is read off the model must not look at their gold.
+
+        Raises:
+            ConfigError: the backbone does not do what the task asks of it.
+        """
+        return self
 
     @abstractmethod
     def encode(self, examples: Sequence[Example], tokenizer: Tokenizer) -> list[Encoding]:
@@ -119,6 +140,10 @@ class LabellingTask(Task):
     def tuned(self, predictions: Sequence[Prediction]) -> "LabellingTask":
         """The same task with what it reads from dev predictions after training (thresholds); most read nothing."""
         return self
+
+    def remarks(self, model: Model, examples: Sequence[Example], *, tokenizer: Tokenizer) -> tuple[str, ...]:
+        """What else is worth telling of the answers to dev rows, one sentence each; most have nothing to tell."""
+        return ()
 
 
 class WritingTask(Task):

@@ -92,6 +92,7 @@ class Tokenizer:
             self.framing = replace(self.framing, middle=between)  # else nobody could tell where a second text begins
         self.vocabulary_size: int = self._fast.get_vocab_size(with_added_tokens=True)
         self.unknown_id = _unknown_id(self._fast, self.serialized)
+        self.mask_id = _mask_id(self._fast)
         self._pieces: dict[tuple[str, bool], tuple[int, ...]] = {}
 
     @property
@@ -117,6 +118,14 @@ class Tokenizer:
         """What token ids say; control tokens among them say nothing."""
         said: str = self._fast.decode(list(ids), skip_special_tokens=True)
         return said
+
+    def shown(self, token: int) -> str:
+        """What a token stands for, as it would be written, a blank before it included where it has one."""
+        return str(self._fast.decode([token], skip_special_tokens=False))
+
+    def stretches(self, stretches: Sequence[tuple[str, bool]]) -> list[tuple[int, ...]]:
+        """Token ids of stretches of a running text, each with whether a blank precedes it; maybe none."""
+        return [tuple(ids) for ids in self._reader.running([(encodable(text), blank) for text, blank in stretches])]
 
     def words(self, words: Sequence[tuple[str, bool]]) -> list[tuple[int, ...]]:
         """Token ids of single words, never empty. Each comes with whether a blank (or the text's start) precedes it.
@@ -180,6 +189,12 @@ def _framing(fast: FastTokenizer) -> Framing:
 
 def _find(ids: list[int], part: list[int]) -> int:
     return next(index for index in range(len(ids)) if ids[index : index + len(part)] == part)
+
+
+def _mask_id(fast: FastTokenizer) -> int | None:
+    """The token that stands for what is hidden, where the tokenizer has one."""
+    known = (fast.token_to_id(name) for name in ("[MASK]", "<mask>"))
+    return next((int(index) for index in known if index is not None), None)
 
 
 def _unknown_id(fast: FastTokenizer, serialized: bytes) -> int:

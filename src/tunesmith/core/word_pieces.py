@@ -33,10 +33,14 @@ class WordReader:
 
     def read(self, words: Sequence[tuple[str, bool]]) -> list[tuple[int, ...]]:
         """Token ids of each word (with whether a blank precedes it); empty where the tokenizer drops all of it."""
-        spaced = [self.lead + word for word, blank in words if blank]
-        joined = [word for word, blank in words if not blank]
+        return [self._without_mark(ids) for ids in self.running(words)]
+
+    def running(self, stretches: Sequence[tuple[str, bool]]) -> list[list[int]]:
+        """The same of stretches of a running text, with a leading piece that is nothing but the blank."""
+        spaced = [self.lead + text for text, blank in stretches if blank]
+        joined = [text for text, blank in stretches if not blank]
         after, touching = iter(self.after_blank.read(spaced)), iter(self.touching.read(joined))
-        return [self._without_mark(next(after) if blank else next(touching)) for _, blank in words]
+        return [next(after) if blank else next(touching) for _, blank in stretches]
 
     def _without_mark(self, ids: list[int]) -> tuple[int, ...]:
         return tuple(ids[1:] if len(ids) > 1 and ids[0] == self.mark_id else ids)

@@ -1,7 +1,7 @@
 """The six shapes an answer can have, and what each adds to the books.
 
 spans        token_classification
-labels       text_classification, label_matching, pair_matching with classes
+labels       text_classification, label_matching, cloze_classification, pair_matching with classes
 multilabel   text_classification whose gold is a tuple
 scores       pair_matching whose gold is a number
 texts        generation: one reference or several
@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from tunesmith.core.errors import UsageError
+from tunesmith.core.format import READ_AS
 from tunesmith.core.prediction import Prediction
 from tunesmith.judge import sides
 from tunesmith.judge.metrics import answers, labels, multilabel, spans, writing
@@ -22,6 +23,7 @@ KINDS = (
     "token_classification",
     "text_classification",
     "label_matching",
+    "cloze_classification",
     "pair_matching",
     "generation",
     "extractive_qa",
@@ -54,7 +56,7 @@ def form_of(prediction: Prediction, kind: str) -> str:
     """
     if kind not in KINDS:
         raise UsageError(f"cannot judge {kind!r}", code="TS-JUDGE-003", fix=f"choose one of: {', '.join(KINDS)}.")
-    match kind, prediction.gold:
+    match READ_AS.get(kind, kind), prediction.gold:
         case "token_classification", tuple():
             return "spans"
         case "text_classification", tuple():

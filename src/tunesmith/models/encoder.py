@@ -136,7 +136,8 @@ class Encoder(Backbone):
         self.width = shape.width
         self.max_length = shape.positions - shape.position_offset
         self.gradient_checkpointing = False
-        self.carried: dict[str, Tensor] = {}
+        self.carried: dict[str, Tensor] | None = None
+        """What else the checkpoint held: a pooler, a masked language head; None without a checkpoint"""
         self.prompt = PromptSlot()
         self.embeddings = Embeddings(shape)
         self.layers = nn.ModuleList(Layer(shape) for _ in range(shape.layers))

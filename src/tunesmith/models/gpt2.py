@@ -102,7 +102,6 @@ FAMILY = DecoderFamily(
             "n_layer",
             "n_positions",
             "resid_pdrop",
-            "tie_word_embeddings",
         )
     ),
     unpacked=unpacked,

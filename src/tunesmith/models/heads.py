@@ -190,10 +190,10 @@ def _family_head(backbone: Backbone, classes: int) -> nn.Module:
 
 def _adopt(head: nn.Module, backbone: Backbone) -> None:
     """Copy what the checkpoint holds for this head."""
-    if isinstance(backbone, Encoder):
-        own = head.state_dict()
-        for name, tensor in backbone.carried.items():
-            own[name].copy_(tensor)
+    if isinstance(backbone, Encoder) and backbone.carried is not None:
+        for name, parameter in head.state_dict().items():
+            if name in backbone.carried:
+                parameter.copy_(backbone.carried[name])
 
 
 def _begun(head: nn.Module, backbone: Backbone) -> nn.Module:

@@ -20,6 +20,7 @@ from tunesmith.models.decoder_shape import DecoderFamily
 from tunesmith.models.families import DECODERS, FAMILIES, decoder_family
 from tunesmith.models.hosted import HostedBackbone
 from tunesmith.models.shape import Family
+from tunesmith.models.vocabulary_head import PretrainedHead
 
 Rows = tuple[tuple[str, str], ...]
 
@@ -117,6 +118,8 @@ def hub_name(model: Model, name: str) -> str:
     prefix, inside = _prefix(model), name.removeprefix("backbone.")
     if inside == name:
         own = name.removeprefix("head.")
+        if isinstance(model.head, PretrainedHead):
+            return model.head.hub_name(own)
         return f"{prefix}.{own}" if own.startswith("pooler.") else own
     match model.backbone:
         case HostedBackbone():
@@ -223,6 +226,8 @@ def _architecture(model: Model, problem: Problem) -> str:
         case _:
             family = _family(model)
             name = family.class_name if family else ""
+            if problem == "language" and not model.backbone.causal:
+                return f"{name}ForMaskedLM"
             if problem == "language":
                 return f"{name}LMHeadModel" if name == "GPT2" else f"{name}ForCausalLM"
             return f"{name}For{purpose}" if has_class(model, problem) else f"{name}Model"

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from tunesmith.core.errors import ConfigError, Place
 from tunesmith.core.model import Backbone
 from tunesmith.models.decoder import Decoder
+from tunesmith.models.vocabulary_head import VocabularyHead
 
 LANGUAGE_HEAD = "lm_head.weight"
 """Its name in a checkpoint"""
@@ -28,7 +29,7 @@ CHUNK_BYTES = 1 << 25
 """Of logits that exist at a time: few enough to stay near the processor, many enough for a full product."""
 
 
-class LanguageHead(nn.Module):
+class LanguageHead(VocabularyHead):
     """[M, D] to [M, V]."""
 
     def __init__(self, words: nn.Embedding, own: Tensor | None = None) -> None:
@@ -50,6 +51,10 @@ class LanguageHead(nn.Module):
         """W [V, D]."""
         return self._words[0].weight if self.lm_head is None else self.lm_head.weight
 
+    def hub_name(self, name: str) -> str:
+        """transformers' name of the head's own parameter `name`: the same."""
+        return name
+
     def forward(self, hidden: Tensor) -> Tensor:
         """[M, D] to [M, V]."""
         return F.linear(hidden.to(self.weight.dtype), self.weight)
@@ -58,6 +63,11 @@ class LanguageHead(nn.Module):
         """log p of `targets` [M] int64, [M] fp32, from hidden states [M, D]."""
         found: Tensor = _LogLikelihood.apply(hidden, self.weight, targets)  # type: ignore[no-untyped-call]  # torch leaves it untyped
         return found
+
+    def logits_at(self, hidden: Tensor, tokens: Tensor) -> Tensor:
+        """The logits of `tokens` [K] int64 alone, [M, K] in fp32 at least, whatever the matrix is in."""
+        exact = torch.promote_types(hidden.dtype, torch.float32)
+        return F.linear(hidden.to(exact), self.weight[tokens].to(exact))
 
 
 def language_head(backbone: Backbone) -> LanguageHead:

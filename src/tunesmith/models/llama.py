@@ -22,7 +22,6 @@ _KEYS = SHARED_KEYS | frozenset(
         "rope_parameters",
         "rope_scaling",
         "rope_theta",
-        "tie_word_embeddings",
     )
 )
 

@@ -17,6 +17,7 @@ from tunesmith.models.families import FAMILIES, decoder_family
 from tunesmith.models.hosted import HostedBackbone
 from tunesmith.models.hub_names import from_hub, to_hub
 from tunesmith.models.language_head import LANGUAGE_HEAD
+from tunesmith.models.masked_head import MASKED_NAMES
 from tunesmith.models.shape import Family
 from tunesmith.models.weights import read_tensors
 
@@ -46,6 +47,7 @@ _OTHER_HEADS = frozenset(
     )
 )
 """First parts of the names of heads that pretraining or another task left in a file."""
+_POOLER = frozenset(("pooler.dense.weight", "pooler.dense.bias"))
 _BUFFERS = frozenset(("embeddings.position_ids", "embeddings.token_type_ids"))
 
 
@@ -66,13 +68,11 @@ def load_backbone(checkpoint: Checkpoint, *, dropout: float | None = None) -> Ba
     encoder = Encoder(family.shape(config), config, fresh=False)  # not on "meta": that imports for a second
     sorted_out = _sort_out(read_tensors(checkpoint.weight_files), family, place=str(checkpoint.folder))
     _fill(encoder, sorted_out[0], family, place=str(checkpoint.folder))
-    if family.head == "pooler":
-        for name, tensor in sorted_out[1].items():
-            width = encoder.width
-            _check(
-                name, tensor, torch.empty((width, width) if name.endswith("weight") else width), str(checkpoint.folder)
-            )
-        encoder.carried = sorted_out[1]
+    encoder.carried = sorted_out[1]
+    for name in _POOLER & encoder.carried.keys():
+        width = encoder.width
+        wanted = torch.empty((width, width) if name.endswith("weight") else width)
+        _check(name, encoder.carried[name], wanted, str(checkpoint.folder))
     return encoder
 
 
@@ -116,7 +116,12 @@ def _loaded_decoder(checkpoint: Checkpoint, family: DecoderFamily, dropout: floa
 def _sort_out(
     tensors: Mapping[str, Tensor], family: Family, *, place: str
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """The encoder's tensors under our names, and the pooler's under theirs; heads of other tasks are left out."""
+    """The encoder's tensors under our names, and those of pooler and masked language head under theirs.
+
+    Heads of other tasks are left out.
+    """
+    masked = MASKED_NAMES.get(family.model_type)
+    kept = (_POOLER if family.head == "pooler" else frozenset()) | (masked.stored if masked else frozenset())
     own: dict[str, Tensor] = {}
     carried: dict[str, Tensor] = {}
     for full, tensor in tensors.items():
@@ -124,7 +129,7 @@ def _sort_out(
         ours = from_hub(name, family.model_type)
         if ours is not None and ours not in own:
             own[ours] = tensor
-        elif name in ("pooler.dense.weight", "pooler.dense.bias"):
+        elif name in kept:
             carried[name] = tensor
         elif name not in _BUFFERS and name.split(".")[0] not in _OTHER_HEADS:
             raise _bad(full, "no place in a model of this kind" if ours is None else "stored under two names", place)

@@ -29,7 +29,7 @@ def sentence_vectors(
             batch = collate([windows[index] for index in group], [""] * len(group))
             with torch.inference_mode():
                 hidden = backbone(batch).float()
-            for index, rows in zip(group, hidden.split(batch.lengths), strict=True):
+            for index, rows in zip(group, hidden.split(batch.window_lengths), strict=True):
                 mean = rows.mean(0)
                 vectors[index] = (mean / mean.norm().clamp(min=1e-12)).numpy()
     finally:

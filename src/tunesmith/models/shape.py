@@ -83,6 +83,7 @@ SHARED_KEYS = frozenset(
         "eos_token_id",
         "initializer_range",
         "max_position_embeddings",
+        "tie_word_embeddings",
     )
 )
 

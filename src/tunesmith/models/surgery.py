@@ -11,8 +11,8 @@ from tunesmith.core.model import Model
 from tunesmith.models.decoder import Decoder
 from tunesmith.models.encoder import Encoder
 from tunesmith.models.hosted import HostedBackbone
-from tunesmith.models.language_head import LanguageHead
 from tunesmith.models.vocabulary import CompactEmbedding
+from tunesmith.models.vocabulary_head import PretrainedHead
 
 
 def named_places(model: Model) -> Iterator[tuple[str, nn.Module]]:
@@ -44,8 +44,8 @@ def apply_method(model: Model, method: Method) -> None:
 
 
 def _seen_by_methods(name: str, model: Model) -> str:
-    """A language head is pretrained like the backbone: to methods, which let a fresh head learn, it is a part of it."""
-    return name.replace("head.", "backbone.", 1) if isinstance(model.head, LanguageHead) else name
+    """A pretrained head is like the backbone: to methods, which let a fresh head learn, it is a part of it."""
+    return name.replace("head.", "backbone.", 1) if isinstance(model.head, PretrainedHead) else name
 
 
 def merge(model: Model) -> None:
@@ -86,7 +86,7 @@ def compact_vocabulary(model: Model, used_ids: Iterable[int]) -> VocabularyMap:
 
     The function of the model does not change: other ids are still looked up, but do not learn.
     """
-    if isinstance(model.head, LanguageHead) and model.head.tied:
+    if isinstance(model.head, PretrainedHead) and model.head.tied:
         raise TypeError("the table is the language head too, which reads all of it")
     name, table = _table(model)
     ids = {int(index) for index in used_ids} | {int(model.backbone.config.get("pad_token_id") or 0)}

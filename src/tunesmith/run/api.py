@@ -64,8 +64,7 @@ def train(
 
     Args:
         source: a data file in any format that `tunesmith init` recognises, or a `.toml` configuration.
-        task: `token_classification`, `text_classification`, `pair_matching` or `extractive_qa`; read off the data
-            where absent.
+        task: what the rows are for, a kind of task such as `text_classification`; read off the data where absent.
         backbone: a starter, a folder or a Hub name; `starter:english` where absent.
         out: the run folder; a fresh one under `runs/` where absent.
         settings: further configuration as nested tables, e.g. `{"train": {"length": "5 epochs"}}`.

@@ -9,14 +9,12 @@ from typing import Any
 from tunesmith.core.errors import DataError, Place
 from tunesmith.core.example import Example
 from tunesmith.core.seed import derived
-from tunesmith.core.task import Task
 from tunesmith.prepare.answer_lengths import answers_of
 from tunesmith.prepare.audit import labels_of
 from tunesmith.prepare.reading import Finding, Rejects, detect, read
 from tunesmith.prepare.shots import drawn
 from tunesmith.prepare.splitting import fingerprint, split
 from tunesmith.run.config import RunConfig
-from tunesmith.tasks.label_matching import LabelMatching
 
 NAMES = ("train", "dev", "test")
 WRITTEN = "generation"
@@ -58,7 +56,7 @@ def load(config: RunConfig, *, rejects: Path | None = None) -> RunData:
         MissingInputError: a file that is not there.
     """
     data, files = config.data, config.data.files
-    given = dict(data.options) | ({"task": _rows_of(config.task)} if config.task else {})
+    given = dict(data.options) | ({"task": config.task.rows} if config.task else {})
     first, *others = files
     finding = detect(config.path(files[first]), given=given)
     rows = {first: _read(config, finding, first, rejects)}
@@ -113,11 +111,6 @@ def load(config: RunConfig, *, rejects: Path | None = None) -> RunData:
 
 def _may_be_empty(config: RunConfig, name: str) -> bool:
     return config.data.few_shot if name == "dev" else name == "train" and config.data.shots == 0
-
-
-def _rows_of(task: Task) -> str:
-    """The kind of rows that a task reads."""
-    return "text_classification" if isinstance(task, LabelMatching) else task.kind()
 
 
 def _share(config: RunConfig, name: str) -> float:

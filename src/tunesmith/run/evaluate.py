@@ -47,8 +47,8 @@ def evaluated(
         DataError: a bad row, or one without gold.
     """
     predictor = Predictor.load(bundle_in(bundle))
-    kind = predictor.bundle.task.kind()
-    finding = detect(data, given={"task": kind, **(given or {})})
+    task = predictor.bundle.task
+    finding = detect(data, given={"task": task.rows, **(given or {})})
 
     def rows() -> Iterator[Prediction]:
         for done, prediction in enumerate(predictor.stream(_labelled(read(data, finding.format))), start=1):
@@ -58,7 +58,7 @@ def evaluated(
     with tempfile.TemporaryDirectory() as scratch:
         kept = out or Path(scratch) / "predictions.jsonl"
         write_predictions(kept, rows())
-        scores = score(read_predictions(kept), kind=kind, main=predictor.bundle.task.main_metric)
+        scores = score(read_predictions(kept), kind=task.kind(), main=task.main_metric)
     return Evaluation(scores, finding.notes, out)
 
 

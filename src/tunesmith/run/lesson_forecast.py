@@ -49,7 +49,7 @@ class Outlook:
         """`thinned` is the share of the dev rows that were answered."""
         self.lesson = lesson
         self.settings = settings
-        self.length = Duration.parse(lesson.length)
+        self.length = Duration.parse(lesson.length, zero=True)
         self.per_group, self.per_token, self.spread = fitted(lesson)
         self.step = self.per_group + self.per_token * lesson.tokens / lesson.groups
         self.evaluation = lesson.evaluation / thinned

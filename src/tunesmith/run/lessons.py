@@ -80,7 +80,7 @@ def trained(
         if stopped and stopped.reason not in DONE:
             return stopped
         state = newest(folder.checkpoints) if resume else None  # none where the run stopped between the lessons
-    elif resume:
+    elif resume and not ready.config.train.learns_nothing:
         state = saved_state(folder)
     yield Phase("training", f"{ready.config.backbone}, method {ready.config.method.kind()}")
     return (yield from lessons.learnt(training_data(ready), folder, settings_of(ready), state=state))

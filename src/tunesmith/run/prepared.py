@@ -73,6 +73,13 @@ def prepared(config: RunConfig, *, rejects: Path | None = None, check: bool = Tr
         )
     for examples in filter(None, (data.dev, data.test)):
         task.bound(examples)  # a label that training lacks is refused now, not after an hour of training
+    if config.train.learns_nothing and not task.answers_untrained:
+        raise ConfigError(
+            f"without a step of training the head of {task.kind()} answers at random",
+            code="TS-RUN-030",
+            place=Place(key="train.length"),
+            fix='give it a length, or set task.kind = "cloze_classification" for answers of the pretrained model.',
+        )
     backbone = load_backbone(checkpoint, dropout=config.train.dropout)
     longest = min(backbone.max_length - config.method.rows, LONGEST_WINDOW)
     tokenizer = Tokenizer(
@@ -81,6 +88,7 @@ def prepared(config: RunConfig, *, rejects: Path | None = None, check: bool = Tr
         causal=backbone.causal,
         template=chat_template(checkpoint) if backbone.causal else None,
     )
+    task = task.fitted(backbone, tokenizer, examples=data.train)
     certificates = certificates_of(task, data.splits(), tokenizer)
     if certificates and check:
         certificates["train"].require(config.data.alignment_loss)

@@ -22,7 +22,7 @@ from tunesmith.run.config import RunConfig
 from tunesmith.run.data import spaced
 from tunesmith.run.dev_score import dev_score
 from tunesmith.run.environment import peak_gpu_memory
-from tunesmith.run.events import Phase
+from tunesmith.run.events import Noted, Phase
 from tunesmith.run.folder import RunFolder
 from tunesmith.run.lessons import settings_of, silver_settings, training_data, tuned_model, windows_of
 from tunesmith.run.prepared import Prepared, prepared
@@ -32,6 +32,8 @@ from tunesmith.run.train import concluded
 from tunesmith.tune.settings import TrainSettings
 
 STEPS = 24
+ANSWERED = 3
+"""Events until dev and test are answered; notes after them are what the task remarks"""
 MOST_ROWS, LEAST_ROWS = 1024, 64
 MOST_TOKENS = 40_960
 """Of dev and of test that are answered: some ten batches, for the allocator to keep what it keeps after many"""
@@ -132,8 +134,12 @@ def probed(config: RunConfig, folder: RunFolder, *, steps: int = STEPS, tell: Te
     lessons.append(probe.of("training", partial(training_data, whole), settings[-1], folder))
     peak_training = peak_memory()
     watch.lap()
-    laps = []
+    laps: list[float] = []
+    remarks = 0.0
     for event in concluded(ready, model, folder, lambda done: None):
+        if len(laps) == ANSWERED and isinstance(event, Noted):
+            remarks += watch.lap()
+            continue
         laps.append(watch.lap())
         if isinstance(event, Phase):
             tell(event.name)
@@ -152,7 +158,7 @@ def probed(config: RunConfig, folder: RunFolder, *, steps: int = STEPS, tell: Te
         lessons=tuple(lessons),
         settings=tuple(settings),
         answers=(dev, test),
-        judging=judging,
+        judging=judging + remarks,
         baselines=min(watch.lap(), judging),
         bundling=bundling,
         bundle_bytes=_size(folder.bundle),

@@ -99,6 +99,10 @@ def concluded(ready: Prepared, model: Model, folder: RunFolder, progress: Callab
     yield Noted(f"{wrote} answers on dev")
     rows = answers(task, ready.data.test)
     yield Noted(f"{write_predictions(folder.predictions('test'), rows)} answers on test")
+    if isinstance(task, LabellingTask):
+        remarks = task.remarks(model, ready.data.dev, tokenizer=ready.tokenizer)
+        yield from map(Noted, remarks)
+        ready = replace(ready, notes=(*ready.notes, *remarks))
     report = judged(folder, ready, task)
     give_back()
     yield Phase("bundling", "weights, tokenizer, golden rows, model card")

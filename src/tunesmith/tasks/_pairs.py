@@ -36,9 +36,10 @@ def pair_window(
     kept_first, kept_second = kept_lengths(len(first), len(second), room)
     end = (*second[:kept_second], *frame.pair_suffix)
     ids = (*frame.prefix, *first[:kept_first], *frame.middle, *end) or (tokenizer.unknown_id,)
-    lost = _lost(example.text, len(first), kept_first) + _lost(example.pair or "", len(second), kept_second)
-    return PairWindow(ids, len(end), lost)
+    cut = lost(example.text, len(first), kept_first) + lost(example.pair or "", len(second), kept_second)
+    return PairWindow(ids, len(end), cut)
 
 
-def _lost(text: str, tokens: int, kept: int) -> int:
+def lost(text: str, tokens: int, kept: int) -> int:
+    """Characters of a text that are cut off with all but `kept` of its tokens, in proportion."""
     return max(1, round(len(text) * (1 - kept / tokens))) if kept < tokens else 0

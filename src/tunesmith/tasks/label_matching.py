@@ -111,6 +111,11 @@ class LabelMatching(LabellingTask):
         told = {label: self.descriptions.get(label) or readable(label) for label in labels}
         return self.model_copy(update={"labels": list(labels), "descriptions": told})
 
+    @property
+    def answers_untrained(self) -> bool:
+        """Yes: a label is where its description lies."""
+        return True
+
     def asked(self, example: Example) -> Example:
         """One bare label."""
         return as_one(example)

@@ -28,6 +28,8 @@ class TrainingData:
             digest.update(np.float64(encoding.weight).tobytes())
             for part in (encoding.input_ids, encoding.segment_ids, encoding.places, encoding.targets):
                 digest.update(b"|" if part is None else str(part.shape).encode() + part.tobytes())
+            if encoding.parts:
+                digest.update(repr(encoding.parts).encode())
         return digest.hexdigest()
 
     def vocabulary(self) -> list[int]:
@@ -67,6 +69,7 @@ def _filler(like: Encoding, length: int) -> Encoding:
         places=nowhere,
         units=nowhere,
         targets=None if like.targets is None else like.targets[:0],
+        parts=(),
     )
 
 

@@ -118,7 +118,7 @@ class _Loop:
             patience = training.settings.patience
             if over or (patience is not None and progress.worse >= patience):
                 self.reason = "finished" if over else "patience"
-                if self.saver and self.saver.needed:  # judging may be stopped too, and must then find a state
+                if self.saver and self.saver.needed and progress.step:  # judging may be stopped too: it needs a state
                     yield self.saver.save()
                 return
             if self.saver and self.saver.due():

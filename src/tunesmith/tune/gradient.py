@@ -136,8 +136,10 @@ def _guilty(objective: Objective, batch: Batch) -> Sequence[str]:
 
 def _alone(batch: Batch, index: int) -> Batch:
     """One window of a batch as a batch."""
-    start = sum(batch.lengths[:index])
-    rows = slice(start, start + batch.lengths[index])
+    start = sum(batch.window_lengths[:index])
+    rows = slice(start, start + batch.window_lengths[index])
+    counts = batch.part_counts or (1,) * len(batch.ids)
+    own = slice(sum(counts[:index]), sum(counts[: index + 1]))
     first = sum(batch.place_counts[:index])
     places = slice(first, first + batch.place_counts[index])
     return replace(
@@ -145,12 +147,13 @@ def _alone(batch: Batch, index: int) -> Batch:
         input_ids=batch.input_ids[rows],
         segment_ids=None if batch.segment_ids is None else batch.segment_ids[rows],
         positions=batch.positions[rows],
-        lengths=batch.lengths[index : index + 1],
+        lengths=batch.lengths[own],
         places=batch.places[places] - start,
         targets=None if batch.targets is None else batch.targets[places],
         weight=batch.weight[places],
         ids=batch.ids[index : index + 1],
         place_counts=batch.place_counts[index : index + 1],
+        part_counts=counts[index : index + 1],
         hidden=None if batch.hidden is None else batch.hidden[places],
     )
 

@@ -51,7 +51,7 @@ class Progress:
 
     def share(self, length: Duration) -> float:
         """Share of the run that is done."""
-        return self._in(length) / length.amount
+        return self._in(length) / length.amount if length.amount else 1.0
 
     def step_share(self, length: Duration) -> float:
         """Share of the run that the next step takes; for a run measured in time, what a step took so far."""

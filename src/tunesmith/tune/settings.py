@@ -20,7 +20,8 @@ class TrainSettings(BaseModel):
 
     length: str | None = None
     """How long to train: "3 epochs", "500 steps" or "20 minutes"; only minutes make a run depend on the machine's pace.
-    Where absent: 3 epochs, or with few rows as many as make 400 updates, at most 20."""
+    Where absent: 3 epochs, or with few rows as many as make 400 updates, at most 20. "0 epochs" judges and bundles the
+    model as it is, for tasks that can answer before they learn."""
     learning_rate: float | None = Field(default=None, gt=0)
     """Peak rate; where absent the method's own, smaller for wider backbones."""
     schedule: Literal["linear", "cosine", "constant"] = "linear"
@@ -70,7 +71,7 @@ class TrainSettings(BaseModel):
         if value is None:
             return None
         try:
-            duration = Duration.parse(value)
+            duration = Duration.parse(value, zero=info.field_name == "length")
         except ConfigError as error:
             raise PydanticCustomError("duration", "{reason}", {"reason": f"{error.message}: {error.fix}"}) from None
         if info.field_name == "evaluate_every" and duration.unit == "seconds":
@@ -90,6 +91,11 @@ class TrainSettings(BaseModel):
     def windows(self) -> int | None:
         """Windows in a batch, or None where tokens are counted."""
         return self.batch_size or (None if self.batch_tokens else DEFAULT_BATCH)
+
+    @property
+    def learns_nothing(self) -> bool:
+        """Whether the length is zero."""
+        return self.length is not None and Duration.parse(self.length, zero=True).amount == 0
 
     def epochs_for(self, windows: int) -> int:
         """The epochs that a run over so many windows takes where no length is set."""

@@ -78,7 +78,7 @@ class Training:
         self.choice = choice
         self.device = device
         self.length = Duration.parse(
-            settings.length or f"{settings.epochs_for(len(data.encodings))} epochs", key="train.length"
+            settings.length or f"{settings.epochs_for(len(data.encodings))} epochs", key="train.length", zero=True
         )
         self.progress = Progress()
         self.onednn = OneDNN()

@@ -144,3 +144,10 @@ def test_refusals(place):
     assert caught.value.exit_code == 73 and (place / "a.toml").read_bytes() == before
     with pytest.raises(CannotCreateError):
         run("a.csv", "--out", "nowhere/a.toml")
+
+
+def test_a_cloze_is_read_as_texts_with_labels_and_gets_a_backbone_that_writes(place):
+    (place / "rows.csv").write_text(f"text,label\n{ROWS}")
+    run("rows.csv", "--task", "cloze_classification")
+    made = config(place / "rows.toml")
+    assert (made["backbone"], made["task"]) == ("starter:chat", {"kind": "cloze_classification"})
