@@ -3,7 +3,7 @@
     export OMP_NUM_THREADS=2
     python -m benchmarks.inference.writing --rounds 5                        random weights of SmolLM2-135M's shape
     python -m benchmarks.inference.writing --model starter:chat              a checkpoint: starter, folder or Hub name
-    python -m benchmarks.inference.writing --table                           prints bar and newest run
+    python -m benchmarks.inference.writing --table                           prints the bar and the newest run
 
 Each round answers 16 prompts of unequal length (8 to 120 tokens, drawn) greedily in fp32 with both variants, in a fresh
 process each, after one short run to warm up. Nothing ends early, so both write exactly `--tokens` tokens for each

@@ -77,7 +77,7 @@ def searched(
     state, hidden = model.prefill(prompts)
     state.reorder(torch.arange(len(prompts)).repeat_interleave(k))
     hidden = hidden.repeat_interleave(k, 0)
-    sums = hidden.new_full((len(prompts), k), _NEVER)
+    sums = torch.full((len(prompts), k), _NEVER, device=hidden.device)
     sums[:, 0] = 0.0  # all beams are the same still: only one may be continued
     plain = torch.zeros_like(sums)
     while True:
@@ -89,7 +89,7 @@ def searched(
         words = own.shape[1]
         total = (sums[:, :, None] + scores.view(len(under_way), k, words)).flatten(1)
         best, found = total.topk(min(max(2, 1 + len(ends)) * k, total.shape[1]))
-        plain = (plain[:, :, None] + own.view(len(under_way), k, words)).flatten(1).gather(1, found)
+        plain = plain.gather(1, found // words) + own.view(len(under_way), -1).gather(1, found)
         rows, tokens, kept_sums, kept_plain = [], [], [], []
         left = []
         for number, search in enumerate(under_way):
@@ -110,7 +110,7 @@ def searched(
         if not left:
             return [search.ended[0] for search in searches]
         under_way = left
-        sums, plain = hidden.new_tensor(kept_sums), hidden.new_tensor(kept_plain)
+        sums, plain = (torch.tensor(kept, device=hidden.device) for kept in (kept_sums, kept_plain))
         state.reorder(torch.tensor(rows))
         hidden = state.step(torch.tensor(tokens, device=hidden.device))
 

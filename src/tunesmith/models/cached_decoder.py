@@ -75,7 +75,7 @@ class CachedDecoder(IncrementalModel):
             x = layer.read(x, turn, windows, cache=cache, places=places if layer is self.layers[-1] else None)
         lengths = [length - 1 for length in batch.lengths]
         state = _State(self, cache, torch.tensor(lengths, device=x.device))
-        return state, self.norm(x[: len(places)]).float()
+        return state, self.norm(x[: len(places)])
 
     def placed(self, x: Tensor, positions: Tensor) -> tuple[Tensor, Turn | None]:
         """Word rows [N, D] with what their positions [N] add, and what they turn heads by."""
@@ -103,7 +103,7 @@ class _State(IncrementalState):
         x, turn = self._model.placed(self._model.words(tokens), self._positions)
         for index, layer in enumerate(self._model.layers):
             x = layer.step(x, turn, index, self._cache)
-        return self._model.norm(x).float()
+        return self._model.norm(x)
 
     @torch.inference_mode()
     def reorder(self, rows: Tensor) -> None:
@@ -206,7 +206,7 @@ def _prefix(core: nn.Module, key: Tensor) -> Tensor:
         case other:
             raise ConfigError(
                 f"a {type(other).__name__} in the place of attention has no form that writes",
-                code="TS-MODEL-042",
+                code="TS-MODEL-082",
                 place=Place(key="method"),
                 fix="merge what the method put there before the model writes.",
             )

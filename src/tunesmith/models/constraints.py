@@ -81,4 +81,4 @@ def choice_trie(choices: Sequence[Sequence[int]], ends: Collection[int]) -> Trie
 
 
 def _unfit(what: str, fix: str) -> ConfigError:
-    return ConfigError(what, code="TS-MODEL-043", place=Place(key="choices"), fix=fix)
+    return ConfigError(what, code="TS-MODEL-083", place=Place(key="choices"), fix=fix)

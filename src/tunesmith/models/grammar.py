@@ -41,7 +41,7 @@ class Grammars:
             reason = str(error).split("\n")[0][:200]
             raise ConfigError(
                 f"llguidance cannot tell the bytes of this tokenizer's tokens ({reason})",
-                code="TS-MODEL-047",
+                code="TS-MODEL-087",
                 place=Place(key="backbone"),
                 fix="choose a backbone with a byte-level tokenizer (GPT-2, Llama 3, Qwen2, SmolLM), or name choices.",
             ) from None
@@ -71,7 +71,7 @@ class Grammars:
             reason = " ".join(first.get_error().split("<state>")[0].split())[:300]
             raise ConfigError(
                 f"no answer can follow this: {reason}",
-                code="TS-MODEL-048",
+                code="TS-MODEL-088",
                 place=Place(key=key),
                 fix="correct it; llguidance documents which keywords of JSON schema it knows.",
             )
@@ -84,7 +84,7 @@ def _library() -> ModuleType:
     except ImportError:
         raise MissingExtraError(
             "answers that follow a grammar need llguidance, which is not installed",
-            code="TS-MODEL-046",
+            code="TS-MODEL-086",
             fix='pip install "tunesmith[grammar]"',
         ) from None
     module: ModuleType = llguidance

@@ -17,7 +17,10 @@ class IncrementalState(ABC):
 
     @abstractmethod
     def step(self, tokens: Tensor) -> Tensor:
-        """Put `tokens` [B] behind the texts: hidden states of those rows behind the last norm, [B, D] fp32."""
+        """Put `tokens` [B] behind the texts: hidden states of those rows behind the last norm.
+
+        They are [B, D], in the format that the model computes in.
+        """
 
     @abstractmethod
     def reorder(self, rows: Tensor) -> None:
@@ -38,7 +41,7 @@ class IncrementalModel(ABC):
     def prefill(self, prompts: Sequence[Sequence[int]]) -> tuple[IncrementalState, Tensor]:
         """Read `prompts`, token ids of at least one token each: their state, and hidden states of their last tokens.
 
-        The hidden states are [B, D] fp32. Prompts of similar length had better follow each other.
+        The hidden states are as those of a step. Prompts of similar length had better follow each other.
         """
 
 

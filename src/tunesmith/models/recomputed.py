@@ -26,7 +26,7 @@ class RecomputedModel(IncrementalModel):
         if not backbone.causal:
             raise ConfigError(
                 f"a {backbone.config.get('model_type')} reads in both directions, so it cannot write a text",
-                code="TS-MODEL-040",
+                code="TS-MODEL-080",
                 place=Place(key="backbone"),
                 fix="choose a causal model: GPT-2, Llama, Mistral, Qwen2 and the like.",
             )
@@ -56,4 +56,4 @@ class _State(IncrementalState):
         batch = prompt_batch(self._texts).to(next(self._backbone.parameters()).device)
         with torch.inference_mode():
             hidden: Tensor = self._backbone(batch, places=batch.places)
-        return hidden.float()
+        return hidden

@@ -48,7 +48,7 @@ def linear(module: nn.Module) -> nn.Linear:
     if not isinstance(layer, nn.Linear):
         raise ConfigError(
             f"a {type(layer).__name__} in the place of a linear layer has no form that only answers",
-            code="TS-MODEL-041",
+            code="TS-MODEL-081",
             place=Place(key="method"),
             fix="merge what the method put there, or answer with the model as it was trained.",
         )

@@ -212,7 +212,7 @@ class Writer:
                 raise DataError(
                     f"prompt {number} has {len(prompt)} tokens; a prompt has at least 1, and with its answer at most "
                     f"{self._model.max_length}",
-                    code="TS-MODEL-044",
+                    code="TS-MODEL-084",
                     fix="shorten the prompt, or choose a backbone for longer texts.",
                 )
 
@@ -231,4 +231,4 @@ def _constrained(scores: Tensor, texts: Sequence[_Text]) -> Tensor:
 
 
 def _unfit(what: str, key: str, fix: str) -> ConfigError:
-    return ConfigError(what, code="TS-MODEL-045", place=Place(key=key), fix=fix)
+    return ConfigError(what, code="TS-MODEL-085", place=Place(key=key), fix=fix)

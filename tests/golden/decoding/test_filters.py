@@ -27,6 +27,13 @@ def test_all_of_them_in_their_order(top_k: int, top_p: float, min_p: float) -> N
     same(0.8, top_k, top_p, min_p)
 
 
+def test_a_flat_distribution_needs_most_of_a_large_vocabulary() -> None:
+    scores = torch.randn(2, 3000, generator=torch.Generator().manual_seed(0)) * torch.tensor([[0.1], [9.0]])
+    own = filtered(scores, Decoding(strategy="sample", top_p=0.9))
+    expected = TopPLogitsWarper(0.9)(torch.zeros(2, 1), scores)
+    assert torch.equal(own, expected) and (own[0] > -torch.inf).sum() > 2048
+
+
 def same(temperature: float, top_k: int, top_p: float, min_p: float) -> None:
     scores = torch.randn(6, 80, generator=torch.Generator().manual_seed(top_k)) * 3
     prompts = torch.randint(80, (6, 15), generator=torch.Generator().manual_seed(1))

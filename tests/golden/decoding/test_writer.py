@@ -1,5 +1,6 @@
 """Answers of a tiny model: alike alone and in company, streamed as whole, within what is allowed."""
 
+import math
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from tunesmith.core.errors import ConfigError, DataError
 from tunesmith.models.cached_decoder import CachedDecoder
 from tunesmith.models.constraints import Choices, choice_trie
 from tunesmith.models.decoding import Decoding
+from tunesmith.models.packed import PackedLinear
 from tunesmith.models.writer import Writer
 
 LENGTHS = (3, 17, 1, 8, 9, 30, 8)
@@ -53,9 +55,7 @@ def test_what_is_drawn_differs_by_seed_and_by_repetition(llama: Any) -> None:
     assert writer(llama, ends=()).write(prompts, other)[0].ids != first.ids
 
 
-@pytest.mark.parametrize(
-    "options", [{}, {"strategy": "sample"}, {"strategy": "beam"}], ids=["greedy", "sample", "beam"]
-)
+@pytest.mark.parametrize("strategy", ["greedy", "sample", "beam"])
 def test_the_log_probability_is_the_models_own(llama: Any, strategy: Any) -> None:
     prompts = llama.prompts(5, 9)
     decoding = Decoding(strategy=strategy, max_new_tokens=6, repetition_penalty=1.2)
@@ -123,6 +123,16 @@ def test_what_cannot_be_asked_for_is_refused(llama: Any) -> None:
         with pytest.raises(DataError, match="prompt 2"):
             writer(llama).write([*prompts, prompt], Decoding())
     assert writer(llama).write([], Decoding()) == []
+
+
+@pytest.mark.parametrize("strategy", ["greedy", "beam"])
+def test_bf16_writes_with_a_head_of_either_format(llama: Any, strategy: Any) -> None:
+    model, prompts = CachedDecoder(llama.decoder, dtype=torch.bfloat16), llama.prompts(5, 9)
+    decoding = Decoding(strategy=strategy, max_new_tokens=4)
+    packed = PackedLinear(llama.decoder.words.weight, None, dtype=torch.bfloat16)
+    for head in (packed, lambda hidden: llama.head(hidden.float())):
+        answers = Writer(model, head, ends=ENDS).write(prompts, decoding)
+        assert all(math.isfinite(answer.log_probability) for answer in answers)
 
 
 def test_without_a_reader_there_are_ids_and_no_text(llama: Any) -> None:
