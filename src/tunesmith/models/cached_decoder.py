@@ -25,7 +25,7 @@ from tunesmith.models.incremental import IncrementalModel, IncrementalState, pro
 from tunesmith.models.inserted_rows import behind, insert
 from tunesmith.models.key_value_cache import KeyValueCache
 from tunesmith.models.packed import PackedLinear
-from tunesmith.models.rotary import Turn, turn_at, turned
+from tunesmith.models.rotary import Turn, turn_at, turn_in_place
 from tunesmith.models.row_counts import padded, picked, rounded
 from tunesmith.models.sublayer import Sublayer, linear
 from tunesmith.models.surgery import plain
@@ -75,7 +75,7 @@ class CachedDecoder(IncrementalModel):
             x = layer.read(x, turn, windows, cache=cache, places=places if layer is self.layers[-1] else None)
         lengths = [length - 1 for length in batch.lengths]
         state = _State(self, cache, torch.tensor(lengths, device=x.device))
-        return state, self.norm(x[: len(places)])
+        return state, self.norm.whole(x[: len(places)])
 
     def placed(self, x: Tensor, positions: Tensor) -> tuple[Tensor, Turn | None]:
         """Word rows [N, D] with what their positions [N] add, and what they turn heads by."""
@@ -103,7 +103,7 @@ class _State(IncrementalState):
         x, turn = self._model.placed(self._model.words(tokens), self._positions)
         for index, layer in enumerate(self._model.layers):
             x = layer.step(x, turn, index, self._cache)
-        return self._model.norm(x)
+        return self._model.norm.whole(x)
 
     @torch.inference_mode()
     def reorder(self, rows: Tensor) -> None:
@@ -121,15 +121,16 @@ class _Layer:
         bias = torch.cat(biases) if biases else None
         self.heads, self.shared = attention.heads, attention.heads // attention.groups
         self.size = len(parts[0].weight) // self.heads
-        self._qkv = PackedLinear(torch.cat([part.weight.detach() for part in parts]), bias, dtype=dtype)
+        self._attention_norm = _Norm(trained.attention_norm, dtype)
+        weight = torch.cat([part.weight.detach() for part in parts])
+        self._qkv = PackedLinear(self._attention_norm.folded(weight), bias, dtype=dtype)
         core = plain(attention.core)
         self.prefix = _prefix(core, parts[1].weight).to(dtype)
         """[P, 2 K d]: keys and values that stand before every text."""
         self._core = copy.deepcopy(core).to(dtype)
-        self._attention_norm = _Norm(trained.attention_norm, dtype)
         self._output = Sublayer(attention.output, dtype)
         self._feed_forward_norm = _Norm(trained.feed_forward_norm, dtype)
-        self._feed_forward = _FeedForward(trained.feed_forward, dtype)
+        self._feed_forward = _FeedForward(trained.feed_forward, self._feed_forward_norm, dtype)
 
     def read(
         self, x: Tensor, turn: Turn | None, windows: Layout, *, cache: KeyValueCache, places: Tensor | None
@@ -155,8 +156,7 @@ class _Layer:
         """Query, key and value of the first `rows`, [rows, H + 2 K, d], turned."""
         by_head = self._qkv(self._attention_norm(x))[:rows].view(rows, -1, self.size)
         if turn is not None:
-            turning = by_head[:, : self.heads + self.shared]
-            turning.copy_(turned(turning, turn))
+            turn_in_place(by_head[:, : self.heads + self.shared], turn)
         return by_head
 
     def _rest(self, mixed: Tensor, x: Tensor) -> Tensor:
@@ -165,12 +165,12 @@ class _Layer:
 
 
 class _FeedForward:
-    def __init__(self, trained: DecoderFeedForward, dtype: torch.dtype) -> None:
+    def __init__(self, trained: DecoderFeedForward, norm: "_Norm", dtype: torch.dtype) -> None:
         self._activation = trained.activation
         first, up = trained.gate, linear(trained.up)
-        self._up = PackedLinear(up.weight, up.bias, dtype=dtype)
+        self._up = PackedLinear(norm.folded(up.weight), up.bias, dtype=dtype)
         gate = None if first is None else linear(first)
-        self._gate = None if gate is None else PackedLinear(gate.weight, gate.bias, dtype=dtype)
+        self._gate = None if gate is None else PackedLinear(norm.folded(gate.weight), gate.bias, dtype=dtype)
         self._down = Sublayer(trained.down, dtype)
 
     def added(self, x: Tensor, residual: Tensor) -> Tensor:
@@ -181,18 +181,28 @@ class _FeedForward:
 
 
 class _Norm:
-    """RMSNorm or LayerNorm."""
+    """LayerNorm, or RMSNorm without its factors, which go into the weights of what it is handed to."""
 
     def __init__(self, trained: nn.Module, dtype: torch.dtype) -> None:
-        assert isinstance(trained, nn.RMSNorm | nn.LayerNorm) and trained.weight is not None
+        assert isinstance(trained, nn.RMSNorm | nn.LayerNorm) and trained.weight is not None and trained.eps is not None
         self._shape, self._epsilon = list(trained.normalized_shape), trained.eps
-        self._weight = trained.weight.detach().to(dtype)
+        self._factors = trained.weight.detach().to(dtype)
         self._bias = None if isinstance(trained, nn.RMSNorm) else trained.bias.detach().to(dtype)
 
     def __call__(self, x: Tensor) -> Tensor:
-        if self._bias is None:
-            return F.rms_norm(x, self._shape, self._weight, self._epsilon)
-        return F.layer_norm(x, self._shape, self._weight, self._bias, self._epsilon)  # type: ignore[arg-type]
+        """[N, D] to the same; torch's own RMSNorm makes a new tensor for every step of the formula."""
+        if self._bias is not None:
+            return F.layer_norm(x, self._shape, self._factors, self._bias, self._epsilon)
+        length = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.float32)
+        return x * length.square_().div_(x.shape[-1]).add_(self._epsilon).rsqrt_().to(x.dtype)
+
+    def folded(self, weight: Tensor) -> Tensor:
+        """[O, D] of a layer that is handed what the norm gives."""
+        return weight if self._bias is not None else weight.detach() * self._factors.to(weight.dtype)
+
+    def whole(self, x: Tensor) -> Tensor:
+        """[N, D] to the same, with the factors."""
+        return self(x) if self._bias is not None else self(x) * self._factors
 
 
 def _prefix(core: nn.Module, key: Tensor) -> Tensor:
