@@ -81,7 +81,7 @@ class CachedDecoder(IncrementalModel):
         """Word rows [N, D] with what their positions [N] add, and what they turn heads by."""
         at = positions + self._begin
         if self._positions is not None:
-            # a text that has ended may go on beside the others: whatever it reads, nobody looks at it
+            # a text that has ended may go on beside the others, beyond the table: nobody looks at what it reads
             x = x + self._positions.index_select(0, at.clamp(max=len(self._positions) - 1))
         return x, None if self._frequencies is None else turn_at(at, self._frequencies, self._dtype)
 
@@ -186,7 +186,7 @@ class _Norm:
     def __init__(self, trained: nn.Module, dtype: torch.dtype) -> None:
         assert isinstance(trained, nn.RMSNorm | nn.LayerNorm) and trained.weight is not None and trained.eps is not None
         self._shape, self._epsilon = list(trained.normalized_shape), trained.eps
-        self._factors = trained.weight.detach().to(dtype)
+        self._factors: Tensor = trained.weight.detach().to(dtype)
         self._bias = None if isinstance(trained, nn.RMSNorm) else trained.bias.detach().to(dtype)
 
     def __call__(self, x: Tensor) -> Tensor:

@@ -75,7 +75,8 @@ class Writer:
             ConfigError: stop strings without a reader, or a constraint with beams.
         """
         ids: list[list[int]] = [[] for _ in prompts]
-        texts, totals, reasons = [""] * len(prompts), [0.0] * len(prompts), ["length"] * len(prompts)
+        texts, totals = [""] * len(prompts), [0.0] * len(prompts)
+        reasons: list[Reason] = ["length"] * len(prompts)
         for piece in self.stream(prompts, decoding, constraint=constraint):
             ids[piece.index] += piece.ids
             texts[piece.index] += piece.text
@@ -83,7 +84,7 @@ class Writer:
             reasons[piece.index] = piece.reason or "length"
         read = self._read is not None
         return [
-            Written(tuple(own), text if read else None, reason, total)  # type: ignore[arg-type]
+            Written(tuple(own), text if read else None, reason, total)
             for own, text, reason, total in zip(ids, texts, reasons, totals, strict=True)
         ]
 
