@@ -193,7 +193,7 @@ class _Norm:
         """[N, D] to the same; torch's own RMSNorm makes a new tensor for every step of the formula."""
         if self._bias is not None:
             return F.layer_norm(x, self._shape, self._factors, self._bias, self._epsilon)
-        length = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.float32)
+        length: Tensor = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.float32)
         return x * length.square_().div_(x.shape[-1]).add_(self._epsilon).rsqrt_().to(x.dtype)
 
     def folded(self, weight: Tensor) -> Tensor:
