@@ -40,13 +40,13 @@ DATA = {
         "backbone": "starter:multilingual",
         "data": {"draws": _official("eprstmt"), "test": "fewclue/eprstmt/test_public.json"},
         "task": {"descriptions": {"Negative": "很差，不满意", "Positive": "很好，满意"}, "prefix": "query: "},
-        "train": {"length": "10 epochs"},
+        "train": {"length": "5 epochs", "learning_rate": 2e-5},
     },
     "tnews": {
         "backbone": "starter:multilingual",
         "data": {"draws": _official("tnews"), "test": "fewclue/tnews/test_public.json", "label": "label_desc"},
         "task": CHINESE,
-        "train": {"length": "6 epochs"},
+        "train": {"length": "6 epochs", "learning_rate": 5e-5},
     },
 }
 TNEWS = "fewclue/tnews/label_index2en2zh.json"
