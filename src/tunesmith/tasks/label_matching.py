@@ -11,8 +11,8 @@ pairs of texts, whose number grows with the square of the rows, are never formed
 A text longer than the window is read in windows that overlap; their logits are averaged, and each counts 1 / windows
 in the loss.
 
-When to use it: no labelled row, or few (up to some 50 a label), and a backbone that embeds sentences: both starters do.
-With many rows, or another backbone, take `text_classification`.
+When to use it: no labelled row, or a few of each label, and a backbone that embeds sentences: both starters do. With
+many rows, or another backbone, take `text_classification`.
 Cost: that of `text_classification`, and before the first step a pass over the descriptions and some rows of each label.
 Reference: Reimers & Gurevych 2019 (mean pooling); Yin, Hay & Roth 2019, Benchmarking zero-shot text classification
 (labels by their descriptions); Snell, Swersky & Zemel 2017, Prototypical networks (class means); Tunstall et al. 2022,
