@@ -20,8 +20,9 @@ class Encoding:
     """One window of one example, ready for a batch.
 
     `places` [m] are the rows of this window that carry a label, `units` [m] the unit of the example each of them
-    answers for (the word for token tasks, 0 for a whole text), `targets` what the loss is taken against: class
-    indices [m] (int64), or a float row [m, C] for several labels, or scores [m] (float32); None without gold.
+    answers for (the word for token tasks, 0 for a whole text, -1 for the place of "no answer"), `targets` what the loss
+    is taken against: class indices [m] (int64), or a float row [m, C] for several labels and for the first and last
+    token of an answer, or scores [m] (float32); None without gold.
     """
 
     example: int

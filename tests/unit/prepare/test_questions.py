@@ -161,6 +161,22 @@ def test_answers_in_a_table_are_found_in_the_text(tmp_path: Path) -> None:
     assert finding.task == "extractive_qa" and [answers(example) for example in rows] == [["Leeds"], ["1998"]]
 
 
+def test_a_blank_cell_is_no_answer_where_many_are(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    rows = [f'Where?,"{TEXT}",Leeds', f'Why?,"{TEXT}",', f'When?,"{TEXT}",1998']
+    path.write_text("\n".join(["question,context,answer", *rows]), encoding="utf-8")
+    finding, read_rows = found(path)
+    assert any("without answer" in note for note in finding.notes)
+    assert [answers(example) for example in read_rows] == [["Leeds"], [], ["1998"]]
+    with pytest.raises(DataError, match="no answers"):
+        found(path, absent="reject")
+
+
+def test_a_label_that_happens_to_stand_in_a_text_is_no_answer(tmp_path: Path) -> None:
+    rows = [{"query": f"is it {n}?", "passage": f"in 190{n % 2} it was {n}", "label": str(n % 2)} for n in range(30)]
+    assert detect(written(tmp_path, rows)).task == "pair_matching"
+
+
 def test_predictions_can_be_read_again(tmp_path: Path) -> None:
     later = {"text": "Leeds, not Leeds", "pair": "Where?", "answer": "Leeds", "start": 11, "end": 16, "confidence": 0.5}
     none = {"text": TEXT, "pair": "Why?", "answer": None, "confidence": 0.9}

@@ -35,7 +35,7 @@ ROWS: dict[str, list[dict[str, Any]]] = {
     ],
     "extractive_qa": [
         {"text": f"Anna lives in {place}, {n}", "pair": f"Where is {who}?", "answers": found}
-        for n in range(5)
+        for n in range(2)
         for place in ("Rotterdam", "Leeds", "Porto", "Cork")
         for who, found in (("Anna", [{"text": place, "start": 14}]), ("Boris", []))
     ],

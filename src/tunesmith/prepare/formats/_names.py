@@ -24,7 +24,7 @@ CONTEXT = (
     "context", "context_text", "passage", "paragraph", "document", "article", "text", "content", "body",
     "原文", "文章", "段落", "文本", "内容",
 )  # fmt: skip
-ANSWERS = ("answers", "answer", "gold_answers", "gold", "label", "labels", "答案", "回答")
+ANSWERS = ("answers", "answer", "gold_answers", "answer_text", "答案", "回答")
 IMPOSSIBLE = ("is_impossible", "impossible", "unanswerable")
 DOCUMENT = ("title", "document_title", "context_id", "passage_id", "paragraph_id", "标题")
 TOKENS = ("tokens", "words", "token")

@@ -87,7 +87,7 @@ def _flag(guess: Guess) -> None:
 def _details(guess: Guess, text: str, answers: str) -> None:
     """What rows without answers mean, and how many answers do not stand where they should."""
     column = guess.column(answers)
-    missing = sum(value is None for value in column.values)
+    missing = sum(value is None or value == "" for value in column.values)
     if guess.spans.absent is None:
         none = missing > 0.05 * len(column.values) and not guess.columns.impossible
         guess.spans = guess.spans.model_copy(update={"absent": "none" if none else "reject"})
