@@ -73,7 +73,7 @@ class ExtractiveQa(LabellingTask):
 
         Raises:
             DataError: TS-TASK-040 an example without a question, TS-TASK-041 one whose gold is not a list of answers,
-                TS-TASK-042 no row with an answer.
+                TS-TASK-042 no row with an answer to read anything from.
         """
         longest, lacking, answered = 0, False, False
         for example in examples:
@@ -85,7 +85,7 @@ class ExtractiveQa(LabellingTask):
             if spans and self.max_answer_length is None:
                 reach = max(spans, key=lambda span: span.end - span.start)
                 longest = max(longest, len(units_of(example.text[reach.start : reach.end], self.units)))
-        if not answered:
+        if not answered and None in (self.no_answer, self.max_answer_length):
             raise DataError(
                 "no training row carries an answer", code="TS-TASK-042", fix="give rows whose answers are known."
             )

@@ -39,6 +39,7 @@ def test_what_rows_say_about_answers_is_read_from_them() -> None:
     long = asked((Span(0, 99, "answer"),), text=text)
     perhaps = ExtractiveQa().bound([long, asked(())])
     assert (perhaps.no_answer, perhaps.max_answer_length) == (True, 50)
+    assert perhaps.bound([asked(())]) == perhaps, "dev rows need not have answers"
     assert ExtractiveQa(max_answer_length=7, no_answer=False).bound([long, asked(())]).max_answer_length == 7
 
 
