@@ -18,7 +18,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from reliability.tiny_checkpoint import SPECIAL, write_checkpoint
 from tunesmith.core.batch import Batch, Encoding, collate
-from tunesmith.core.example import Example, Source
+from tunesmith.core.example import Document, Example, Source
 from tunesmith.core.model import Backbone, Model
 from tunesmith.core.task import Task
 from tunesmith.core.tokenizer import Tokenizer
@@ -260,10 +260,11 @@ GOLDEN_TEXTS = (
 def tiny_bundles(
     tiny_bert_folder: Path, tiny_chat_folder: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[[str], Path]:
-    """`tiny_bundles("entities" | "label" | "labels" | "pair" | "score" | "answer" | "written")`: of a random model.
+    """A bundle of a random model. Copy it to change it.
 
-    Copy it to change it.
+    Its kinds: "entities", "label", "labels", "pair", "score", "cosine", "answer", "written", "documents".
     """
+    from tunesmith.bundle.collection import collection_of
     from tunesmith.bundle.manifest import BaseRecord
     from tunesmith.bundle.write import Origin, write_bundle
     from tunesmith.core.rooms import TASKS
@@ -275,6 +276,8 @@ def tiny_bundles(
         | {"thresholds": [0.4, 0.5, 0.6]},
         "pair": {"kind": "pair_matching", "labels": ["different", "same"]},
         "score": {"kind": "pair_matching", "score_range": [0.0, 5.0]},
+        "documents": {"kind": "retrieval", "top": 3},
+        "cosine": {"kind": "retrieval", "objective": "cosine", "score_range": [0.0, 5.0]},
         "written": {"kind": "generation", "decoding": {"max_new_tokens": 8}},
         "answer": {"kind": "extractive_qa", "no_answer": True, "no_answer_threshold": 0.1, "max_answer_length": 4},
     }
@@ -297,7 +300,7 @@ def tiny_bundles(
             return folder / kind
         task = TASKS.make(tables[kind], key="task")
         model, tokenizer = chat_in(tiny_chat_folder) if kind == "written" else labelling(task)
-        pair = "my card was lost" if kind in ("pair", "score", "answer") else None
+        pair = "my card was lost" if kind in ("pair", "score", "answer", "cosine") else None
         examples = [
             Example(id=f"g{n}", text=text, pair=pair, source=Source("dev", n))
             for n, text in enumerate(GOLDEN_TEXTS, start=1)
@@ -311,7 +314,13 @@ def tiny_bundles(
             evaluation={"test": {"n": 6, "metrics": {"accuracy": {"value": 0.5, "low": 0.4, "high": 0.6}}}},
             provenance={"seed": 0},
         )
-        return write_bundle(folder / kind, model=model, task=task, tokenizer=tokenizer, origin=origin)
+        searched = None
+        if kind == "documents":
+            documents = [Document(f"d{n}", text) for n, text in enumerate(GOLDEN_TEXTS, start=1)]
+            searched = collection_of(model, task, documents, tokenizer=tokenizer)
+        return write_bundle(
+            folder / kind, model=model, task=task, tokenizer=tokenizer, origin=origin, collection=searched
+        )
 
     return make
 

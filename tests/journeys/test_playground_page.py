@@ -81,6 +81,18 @@ def ask(page, text):
     page.wait_for_function("text => document.querySelector('#history li span')?.textContent === text", arg=text)
 
 
+def test_a_search_shows_its_documents_in_order(visit, service):
+    page = visit(service("documents").url)
+    ask(page, "not good")
+    answer = json.loads(page.text_content("#json"))["result"]["documents"]
+    shown = page.locator("#answer ol.ranking li").evaluate_all(
+        "nodes => nodes.map(node => node.firstChild.textContent)"
+    )
+    assert shown == [found["text"] for found in answer] and shown[0] == "not good"
+    assert page.locator("#pair").is_hidden()
+    assert page.text_content("#history li .said") == "not good"
+
+
 def test_it_answers_at_once_and_marks_entities_as_characters(visit, service):
     page = visit(service("entities").url)
     page.wait_for_selector("#answer mark.entity")

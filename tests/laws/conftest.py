@@ -69,6 +69,14 @@ def scored_pairs(draw: random.Random, count: int) -> list[Example]:
     return [example(draw, number, number * 0.25 - 1.0, pair=True) for number in range(count)]
 
 
+def documents(draw: random.Random, count: int) -> list[Example]:
+    """Questions with documents, some of which answer several questions, and some questions that several answer."""
+    made = pairs(draw, count)
+    rows = [replace(row, gold=None, negatives=(made[number - 1].text,)) for number, row in enumerate(made)]
+    rows[1], rows[3] = replace(rows[1], pair=rows[0].pair), replace(rows[3], text=rows[2].text)
+    return rows
+
+
 def entities(draw: random.Random, count: int) -> list[Example]:
     made = []
     for number in range(count):
@@ -158,6 +166,11 @@ MADE: dict[str, list[tuple[str, Maker, dict[str, object]]]] = {
         ("scores", scored_pairs, {}),
         ("symmetric", scored_pairs, {"symmetric": True}),
     ],
+    "retrieval": [
+        ("contrastive", documents, {}),
+        ("symmetric", documents, {"symmetric": True, "pooling": "cls", "temperature": 0.2}),
+        ("cosine", scored_pairs, {"objective": "cosine"}),
+    ],
     "token_classification": [
         ("BIO", entities, {}),
         ("BIOES", entities, {"scheme": "BIOES", "class_weights": "balanced"}),
@@ -197,7 +210,11 @@ CASES = [
 
 
 LABELLING = [case for case in CASES if issubclass(TASKS.component(case.values[0].kind), LabellingTask)]  # type: ignore[union-attr]
-REFUSED = {("label_smoothing", "pair_matching: scores"), ("label_smoothing", "pair_matching: symmetric")}
+WITHOUT_CLASSES = (
+    *("pair_matching: scores", "pair_matching: symmetric"),
+    *("retrieval: contrastive", "retrieval: symmetric", "retrieval: cosine"),
+)
+REFUSED = {("label_smoothing", case) for case in WITHOUT_CLASSES}
 """Regularizers that have no meaning for a case, and say so (tests/unit/tune/test_label_smoothing.py)."""
 
 

@@ -8,9 +8,10 @@ takes.
 import csv
 import io
 import json
+from collections.abc import Sequence
 from typing import Any, Final
 
-from tunesmith.core.prediction import Prediction, ScoredSpan
+from tunesmith.core.prediction import Prediction, Ranked, ScoredSpan
 
 DIGITS: Final = 6
 """Decimal places of confidences."""
@@ -19,6 +20,7 @@ DIGITS: Final = 6
 def answer_of(prediction: Prediction) -> dict[str, Any]:
     """What the model said, without the question.
 
+    Documents are `{id, text, score}`, the nearest first.
     Entities are `{start, end, label, text, confidence}` in code points of the text, `end` exclusive. `scores` lists
     every label from likely to unlikely. What answers a question (the pair) is `answer`, the text from `start` to
     `end`, or null where the text holds none. `truncated` is there where characters were not read.
@@ -27,6 +29,9 @@ def answer_of(prediction: Prediction) -> dict[str, Any]:
     answer: dict[str, Any]
     if isinstance(said, str):
         answer = {"label" if prediction.scores else "answer": said}
+    elif isinstance(said, tuple) and said and isinstance(said[0], Ranked):
+        found = [item for item in said if isinstance(item, Ranked)]
+        answer = {"documents": [{"id": i.id, "text": i.text, "score": round(i.score, DIGITS)} for i in found]}
     elif isinstance(said, tuple) and prediction.scores:
         answer = {"labels": [str(label) for label in said]}
     elif isinstance(said, tuple) and prediction.pair is not None:  # entities are looked for in one text
@@ -68,7 +73,7 @@ def _cell(value: Any) -> str:  # noqa: ANN401 - any JSON value
     return json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict) else str(value)
 
 
-def _found(text: str, said: tuple[ScoredSpan | str, ...]) -> dict[str, Any]:
+def _found(text: str, said: Sequence[ScoredSpan | Ranked | str]) -> dict[str, Any]:
     for span in said:
         if isinstance(span, ScoredSpan):
             return {"answer": text[span.start : span.end], "start": span.start, "end": span.end}

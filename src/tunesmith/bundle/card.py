@@ -51,6 +51,7 @@ def _front_matter(manifest: Manifest) -> list[str]:
     pipelines = {
         "token_classification": "token-classification",
         "extractive_qa": "question-answering",
+        "retrieval": "sentence-similarity",
         "generation": "text-generation",
     }
     pipeline = pipelines.get(str(manifest.task["kind"]), "text-classification")
@@ -75,6 +76,8 @@ def _additions(manifest: Manifest) -> list[str]:
 
 
 def _answers(manifest: Manifest) -> list[str]:
+    if manifest.documents:
+        return [f"A question with the nearest of {manifest.documents:,} documents (`documents.jsonl`), by the cosine."]
     if manifest.task["kind"] == "extractive_qa":
         none = ", or null where the text holds no answer" if manifest.task.get("no_answer") else ""
         return [f"A question about a text, with the stretch of the text that answers it{none}."]

@@ -21,7 +21,7 @@ from tunesmith.core.errors import ModelFileError, Place
 from tunesmith.core.example import Example, Source
 from tunesmith.core.prediction import Prediction
 from tunesmith.core.strict_json import JsonFault, parse
-from tunesmith.core.task import LabellingTask, WritingTask
+from tunesmith.core.task import LabellingTask, RankingTask, WritingTask
 
 ROWS: Final = 32
 LONGEST: Final = 2000
@@ -118,12 +118,24 @@ def differences(bundle: Bundle, rows: Sequence[GoldenRow]) -> Iterator[str]:
         beyond = gap(row.logits, logits, tolerance=TOLERANCE)
         if beyond > 0:
             yield f"row {index}: a logit is off by {beyond:.3g} beyond the tolerance"
-    if not isinstance(task, LabellingTask):
-        return
-    again = task.decode(examples, said.windows, stored, head=bundle.model.head)
-    for index, (row, now) in enumerate(zip(rows, again, strict=True), start=1):
-        if not _same(row.answer, now.as_record()):
+    if isinstance(task, LabellingTask):
+        again = task.decode(examples, said.windows, stored, head=bundle.model.head)
+        yield from _other_answers(rows, [now.as_record() for now in again])
+    if isinstance(task, RankingTask):
+        near = [replace(row, answer=_nearness(row.answer)) for row in rows]
+        yield from _other_answers(near, [_nearness(now.as_record()) for now in said.predictions])
+
+
+def _other_answers(rows: Sequence[GoldenRow], now: Sequence[dict[str, Any]]) -> Iterator[str]:
+    for index, (row, answer) in enumerate(zip(rows, now, strict=True), start=1):
+        if not _same(row.answer, answer):
             yield f"row {index}: the stored logits now mean another answer"
+
+
+def _nearness(answer: dict[str, Any]) -> dict[str, Any]:
+    """The cosines alone: of a near tie, another document may come first on another processor."""
+    said = answer["predicted"]
+    return {"predicted": [item["score"] for item in said] if isinstance(said, list) else said}
 
 
 def gap(stored: Sequence[Tensor], now: Sequence[Tensor], *, tolerance: float) -> float:
@@ -136,7 +148,7 @@ def gap(stored: Sequence[Tensor], now: Sequence[Tensor], *, tolerance: float) ->
 
 def _answered(bundle: Bundle, examples: Sequence[Example]) -> Answered:
     """What is said of the examples; where answers are written, its evidence is the likelihood of each token."""
-    said = answered(bundle.model, bundle.task, examples, tokenizer=bundle.tokenizer)
+    said = answered(bundle.model, bundle.task, examples, tokenizer=bundle.tokenizer, source=bundle.collection)
     if not isinstance(bundle.task, WritingTask):
         return said
     return _likelihoods(bundle, bundle.task, examples, said.predictions)

@@ -21,6 +21,9 @@ CONFIG: Final = "config.json"
 GOLDEN: Final = "golden.jsonl"
 REFERENCE: Final = "reference.safetensors"
 CARD: Final = "README.md"
+INDEX: Final = "index.safetensors"
+DOCUMENTS: Final = "documents.jsonl"
+"""What a search answers with, where the task ranks documents"""
 
 _BESIDE: Final = (CONFIG, TOKENIZER, TOKENIZER_CONFIG, GOLDEN, REFERENCE, CARD)
 CONTENTS: Final = (WEIGHTS, *_BESIDE)
@@ -88,6 +91,8 @@ class Manifest(_Closed):
     additions: tuple[str, ...] = ()
     """What stands around the layers of the backbone and cannot be folded into them: Bottleneck, PrefixedCore,
     PromptRows. Where it is empty, the weights are a plain model that transformers opens."""
+    documents: int = Field(default=0, ge=0)
+    """How many documents are searched; 0 where the task ranks none."""
     base: BaseRecord
     """What training began with."""
     data_fingerprint: str
@@ -109,7 +114,13 @@ class Manifest(_Closed):
     @property
     def contents(self) -> tuple[str, ...]:
         """Every file besides the manifest."""
-        return CONTENTS_WITH_ADDITIONS if self.additions else CONTENTS
+        own = CONTENTS_WITH_ADDITIONS if self.additions else CONTENTS
+        return (*own, INDEX, DOCUMENTS) if self.documents else own
+
+    @property
+    def reads_pairs(self) -> bool:
+        """Whether a question consists of two texts."""
+        return self.task["kind"] == "pair_matching" or (self.task["kind"] == "retrieval" and not self.documents)
 
     @property
     def sha256(self) -> str:

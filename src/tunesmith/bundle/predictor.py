@@ -21,7 +21,7 @@ from tunesmith.core.errors import DataError, Place, UsageError
 from tunesmith.core.example import Example, Source
 from tunesmith.core.memory import give_back
 from tunesmith.core.prediction import Prediction
-from tunesmith.core.task import AnswerWriter, Task, WritingTask
+from tunesmith.core.task import AnswerWriter, RankingTask, Task, WritingTask
 
 CHUNK: Final = 1024
 """Examples held at a time while streaming: enough to sort by length, little enough to stay flat."""
@@ -106,8 +106,8 @@ class Predictor:
             bundle.task,
             examples,
             tokenizer=bundle.tokenizer,
+            source=self._writer or bundle.collection,
             batch_tokens=self._batch_tokens,
-            writer=self._writer,
         )
 
     def write(self, given: Input) -> Iterator[str]:
@@ -151,7 +151,7 @@ def load(bundle: Path | str, *, precision: Wanted = "fp32") -> Predictor:
 
 def reads_pairs(task: Task) -> bool:
     """Whether the task reads two texts: it compares them, or the second is a question about the first."""
-    return task.rows in ("pair_matching", "extractive_qa")
+    return task.rows in ("pair_matching", "extractive_qa") or (isinstance(task, RankingTask) and task.scores_pairs)
 
 
 def as_example(given: Input, line: int) -> Example:

@@ -10,8 +10,9 @@ from typing import Any
 
 from torch import Tensor
 
+from tunesmith.bundle.collection import Collection, read_collection
 from tunesmith.bundle.integrity import check, read_bytes
-from tunesmith.bundle.manifest import ADDITIONS, CONFIG, TOKENIZER, TOKENIZER_CONFIG, Manifest
+from tunesmith.bundle.manifest import ADDITIONS, CONFIG, DOCUMENTS, INDEX, TOKENIZER, TOKENIZER_CONFIG, Manifest
 from tunesmith.core.errors import ModelFileError, Place
 from tunesmith.core.finite import is_finite
 from tunesmith.core.model import Model
@@ -39,6 +40,8 @@ class Bundle:
     model: Model
     precision: Precision = "fp32"
     """What the model computes in"""
+    collection: Collection | None = None
+    """What it searches, where the task ranks documents"""
 
 
 def open_bundle(folder: Path | str) -> Bundle:
@@ -66,7 +69,10 @@ def load(folder: Path, manifest: Manifest) -> Bundle:
     load_hub_state(model, weights_of(folder / manifest.weights))
     if manifest.additions:
         add(model, weights_of(folder / ADDITIONS))
-    return Bundle(folder, manifest, task, tokenizer, model.float().eval())
+    collection = None
+    if manifest.documents:
+        collection = read_collection(folder / INDEX, folder / DOCUMENTS, width=backbone.width)
+    return Bundle(folder, manifest, task, tokenizer, model.float().eval(), collection=collection)
 
 
 def config_of(folder: Path) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from tunesmith.bundle.predictor import Predictor
 from tunesmith.core.batch import Encoding, collate
 from tunesmith.core.example import Example
 from tunesmith.core.model import Model
-from tunesmith.core.prediction import Prediction, ScoredSpan
+from tunesmith.core.prediction import Prediction, Ranked, ScoredSpan
 
 MOST: Final = 1000
 """Examples looked at: the distributions are steady well before."""
@@ -66,13 +66,15 @@ def described(predictor: Predictor, examples: Sequence[Example]) -> bytes:
 
 
 def labels_of(prediction: Prediction) -> list[str]:
-    """The labels an answer names, with repetition; none for a score."""
+    """The labels an answer names, with repetition, or the id of the document that was found first; none for a score."""
     said = prediction.predicted
     if isinstance(said, str):
         return [said]
     if isinstance(said, float):
         return []
-    return [item.label if isinstance(item, ScoredSpan) else item for item in said]
+    if said and isinstance(said[0], Ranked):
+        return [said[0].id]
+    return [item.label if isinstance(item, ScoredSpan) else item for item in said if not isinstance(item, Ranked)]
 
 
 def confidences_of(prediction: Prediction) -> list[float]:

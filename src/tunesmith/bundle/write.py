@@ -18,12 +18,15 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from tunesmith.bundle import card, golden, reference
+from tunesmith.bundle.collection import Collection, documents_bytes, index_bytes
 from tunesmith.bundle.integrity import check, digest
 from tunesmith.bundle.manifest import (
     ADDITIONS,
     CARD,
     CONFIG,
+    DOCUMENTS,
     GOLDEN,
+    INDEX,
     MANIFEST,
     REFERENCE,
     TOKENIZER,
@@ -42,7 +45,7 @@ from tunesmith.core.errors import CannotCreateError, ModelFileError, Place, Stor
 from tunesmith.core.example import Example
 from tunesmith.core.finite import is_finite
 from tunesmith.core.model import Model
-from tunesmith.core.task import Task, WritingTask
+from tunesmith.core.task import RankingTask, Task, WritingTask
 from tunesmith.core.tokenizer import Tokenizer
 from tunesmith.models.additions import additions, additions_state
 from tunesmith.models.hub_names import Problem, hub_config, hub_state
@@ -74,8 +77,18 @@ class Origin:
     """Configuration, seed, machine, commit: JSON values."""
 
 
-def write_bundle(folder: Path, *, model: Model, task: Task, tokenizer: Tokenizer, origin: Origin) -> Path:
+def write_bundle(
+    folder: Path,
+    *,
+    model: Model,
+    task: Task,
+    tokenizer: Tokenizer,
+    origin: Origin,
+    collection: Collection | None = None,
+) -> Path:
     """Write the bundle `folder`, which must not exist yet, and give it back. `model` is left as it was.
+
+    `collection` is what a task searches that ranks documents.
 
     Raises:
         CannotCreateError: `folder` exists or its parent cannot be written.
@@ -91,8 +104,13 @@ def write_bundle(folder: Path, *, model: Model, task: Task, tokenizer: Tokenizer
         )
     with _workshop(folder) as draft:
         manifest = _manifest(model, task, tokenizer, origin)
+        manifest = manifest.model_copy(update={"documents": len(collection.documents) if collection else 0})
         _write_model(draft, model, manifest, task, tokenizer)
-        written, in_memory = load(draft, manifest), Bundle(draft, manifest, task, tokenizer, model)
+        if collection:
+            _write(draft / INDEX, index_bytes(collection))
+            _write(draft / DOCUMENTS, documents_bytes(collection))
+        written = load(draft, manifest)
+        in_memory = Bundle(draft, manifest, task, tokenizer, model, collection=collection)
         _write_evidence(draft, written, in_memory, origin)
         _write(draft / CARD, card.card(manifest).encode())
         fields = manifest.model_copy(update={"files": _records(draft, manifest.contents)}).model_dump(
@@ -119,6 +137,8 @@ def problem_of(task: Task) -> Problem:
         return by_kind[table["kind"]]
     if isinstance(task, WritingTask):
         return "language"
+    if isinstance(task, RankingTask):
+        return "vectors"
     if not task.label_names:
         return "regression"
     return "multi_label" if table.get("multi_label") else "single_label"

@@ -102,7 +102,7 @@ def _look(data: Path, given: dict[str, Any]) -> "FirstLook":
         if finding.task == "extractive_qa" and gold is not None:
             found = ("answer" if found else "no answer",)
         if finding.task != "generation":  # an answer that is written is no label
-            labels.update(item.label if isinstance(item, Span) else item for item in found)
+            labels.update(item.label if isinstance(item, Span) else str(item) for item in found)
     left_out: list[str] = []
     for role in [role for role in files if role != "train"]:
         try:

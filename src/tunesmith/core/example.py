@@ -26,8 +26,26 @@ class Span:
     label: str
 
 
-Gold = tuple[Span, ...] | str | tuple[str, ...] | float
-"""Spans of entities or of answers, one label or written answer, several of them, or a score: the task knows which."""
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A text of a collection that questions are answered from."""
+
+    id: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Relevant:
+    """A document that answers a question; the higher `grade`, the better it does. Above 0, and 1 unless rows grade."""
+
+    id: str
+    text: str
+    grade: float = 1.0
+
+
+Gold = tuple[Span, ...] | str | tuple[str, ...] | float | tuple[Relevant, ...]
+"""Spans of entities or of answers, one label or written answer, several of them, a score, or the documents that answer:
+the task knows which."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,13 +54,15 @@ class Example:
 
     `words` holds the borders of the words where the file gave words: a tag then belongs to a whole word.
     `turns` are the messages before `text` where a conversation was given; the text is then the last message of a user.
-    `group` keeps rows that belong together in one split; `time` orders rows (ISO 8601).
+    `negatives` are texts that could be taken for `pair` and are not meant. `group` keeps rows that belong together in
+    one split; `time` orders rows (ISO 8601).
     """
 
     id: str
     text: str
     source: Source
     pair: str | None = None
+    negatives: tuple[str, ...] = ()
     words: tuple[tuple[int, int], ...] | None = None
     turns: Conversation = ()
     gold: Gold | None = None

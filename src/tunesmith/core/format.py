@@ -16,9 +16,11 @@ from tunesmith.core.component import Component, Room
 from tunesmith.core.errors import DataError
 from tunesmith.core.example import Example
 
-TaskKind = Literal["token_classification", "text_classification", "pair_matching", "extractive_qa", "generation"]
-"""What rows can be for: entities in a text, labels of a text, the relation of two texts, answers in a text, or answers
-to be written."""
+TaskKind = Literal[
+    "token_classification", "text_classification", "pair_matching", "retrieval", "extractive_qa", "generation"
+]
+"""What rows can be for: entities in a text, labels of a text, the relation of two texts, documents that answer a
+question, answers in a text, or answers to be written."""
 
 READ_AS: Mapping[str, TaskKind] = {
     "cloze_classification": "text_classification",

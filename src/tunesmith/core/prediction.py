@@ -1,11 +1,11 @@
 """What a model said about one example, beside what the person said: all that reports and metrics are computed from."""
 
 import html
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from tunesmith.core.conversation import Conversation, Message
-from tunesmith.core.example import Example, Gold, Source, Span
+from tunesmith.core.example import Example, Gold, Relevant, Source, Span
 from tunesmith.core.markup import bars, framed, highlighted
 
 
@@ -23,8 +23,18 @@ class ScoredSpan:
         return Span(self.start, self.end, self.label)
 
 
-Answer = tuple[ScoredSpan, ...] | str | tuple[str, ...] | float
-"""Scored spans, one label or written answer, several labels, or a score: the predicted counterpart of `Gold`."""
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """A document that was found for a question, with the cosine of the two in [-1, 1]."""
+
+    id: str
+    text: str
+    score: float
+
+
+Answer = tuple[ScoredSpan, ...] | str | tuple[str, ...] | float | tuple[Ranked, ...]
+"""Scored spans, one label or written answer, several labels, a score, or documents, the best first: the predicted
+counterpart of `Gold`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +119,10 @@ class Prediction:
             return framed(f"{_shown(self.text, self.pair)}<br><b>{html.escape(chosen)}</b>")
         if isinstance(chosen, float):
             return framed(f"{_shown(self.text, self.pair)}<br><b>{chosen:.4g}</b>")
+        if isinstance(chosen, tuple) and chosen and isinstance(chosen[0], Ranked):
+            found = [item for item in chosen if isinstance(item, Ranked)]
+            rows = "".join(f"<li>{html.escape(item.text)} <small>{item.score:.3f}</small></li>" for item in found)
+            return framed(f"{html.escape(self.text)}<ol>{rows}</ol>")
         if self.scores:
             names = (chosen,) if isinstance(chosen, str) else tuple(str(name) for name in chosen)
             return framed(_shown(self.text, self.pair) + bars(self.scores, chosen=names))
@@ -148,9 +162,11 @@ def _plain(value: Gold | Answer) -> Any:  # noqa: ANN401 - any JSON value
     return value
 
 
-def _plain_item(item: Span | ScoredSpan | str) -> Any:  # noqa: ANN401 - any JSON value
+def _plain_item(item: Span | ScoredSpan | Relevant | Ranked | str) -> Any:  # noqa: ANN401 - any JSON value
     if isinstance(item, str):
         return item
+    if isinstance(item, Relevant | Ranked):
+        return asdict(item)
     plain: dict[str, Any] = {"start": item.start, "end": item.end, "label": item.label}
     return plain | ({"confidence": item.confidence} if isinstance(item, ScoredSpan) else {})
 
@@ -158,10 +174,14 @@ def _plain_item(item: Span | ScoredSpan | str) -> Any:  # noqa: ANN401 - any JSO
 def _gold(value: Any) -> Gold:  # noqa: ANN401 - any JSON value
     if not isinstance(value, list):
         return value  # type: ignore[no-any-return]  # JSON gave a str or a float, which is what Gold is
+    if value and isinstance(value[0], dict) and "grade" in value[0]:
+        return tuple(Relevant(**item) for item in value)
     return tuple(Span(**item) if isinstance(item, dict) else item for item in value)
 
 
 def _answer(value: Any) -> Answer:  # noqa: ANN401 - any JSON value
     if not isinstance(value, list):
         return value  # type: ignore[no-any-return]  # JSON gave a str or a float, which is what Answer is
+    if value and isinstance(value[0], dict) and "score" in value[0]:
+        return tuple(Ranked(**item) for item in value)
     return tuple(ScoredSpan(**item) if isinstance(item, dict) else item for item in value)

@@ -1,13 +1,16 @@
 """The contract of a task: everything that knows what a label means.
 
 Laws, met by every kind (tests/laws): `decode` of perfect scores gives back the gold of every example whose labels
-survive encoding; the loss of a batch is the sum of the losses of its windows, whatever their company and order.
+survive encoding; the loss of a batch is the sum of the losses of its windows, whatever their company and order. A task
+that `compares_windows` is free of the second one as far as company goes: there the order alone must not matter.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import kl_div, log_softmax
 
@@ -22,6 +25,15 @@ from tunesmith.core.tokenizer import Tokenizer
 
 class Task(Component):
     """What a label means, from file to loss to answer. Shapes: M places, C classes."""
+
+    @property
+    def compares_windows(self) -> bool:
+        """Whether the loss looks at several windows of a batch at once.
+
+        Then all windows of an example stand in one batch, and `train.batch_size` counts examples. Where it looks at
+        those of other examples, `train.accumulate` adds up batches without widening the comparison.
+        """
+        return False
 
     @abstractmethod
     def bound(self, examples: Iterable[Example]) -> "Task":
@@ -182,3 +194,47 @@ class AnswerWriter(ABC):
     @abstractmethod
     def stream(self, example: Example) -> Iterator[str]:
         """The answer to one example in pieces, as they come; together they are what `write` gives."""
+
+
+class RankingTask(Task):
+    """A task whose answers are documents of a collection, the nearest to the question first.
+
+    Question and document are read apart, so documents are read once and kept as vectors. `encode` gives an example that
+    has no `pair` one window, its question.
+    """
+
+    @property
+    @abstractmethod
+    def scores_pairs(self) -> bool:
+        """Whether rows say how alike two texts are: such a task is judged by its scores of pairs, not by its ranks."""
+
+    @property
+    @abstractmethod
+    def answers(self) -> int:
+        """How many documents answer a question."""
+
+    @abstractmethod
+    def judged(self) -> "RankingTask":
+        """The same task with as many answers as its metrics look at, where it gives fewer."""
+
+    @abstractmethod
+    def grade(self, example: Example) -> float:
+        """How well the document of a row answers its question, at least 0, which is not at all.
+
+        Raises:
+            DataError: at its line, where its gold says nothing of the kind.
+        """
+
+    @abstractmethod
+    def documents(self, texts: Sequence[str], tokenizer: Tokenizer) -> list[Encoding]:
+        """One window for each text of a collection."""
+
+    @abstractmethod
+    def vectors(
+        self, model: Model, windows: Sequence[Encoding], *, progress: Callable[[int], None] | None = None
+    ) -> NDArray[np.float32]:
+        """[n, D], the rows of length 1, one for each of the n windows, in order; their products are cosines."""
+
+    @abstractmethod
+    def score(self, example: Example, cosine: float) -> Prediction:
+        """What the cosine of the two texts of an example says, where the task `scores_pairs`."""

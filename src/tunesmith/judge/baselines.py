@@ -4,6 +4,7 @@ spans        all_outside, dictionary
 labels       majority, tfidf_logistic
 multilabel   majority, tfidf_logistic
 scores       mean, tfidf_cosine
+ranking      random, popular, bm25
 texts        frequent_answer, nearest_answer
 answers      no_answer where the training rows have such, most_similar_sentence
 """
@@ -14,17 +15,22 @@ from collections.abc import Sequence
 import numpy as np
 
 from tunesmith.core.errors import UsageError
-from tunesmith.core.example import Example
+from tunesmith.core.example import Document, Example
 from tunesmith.core.prediction import Prediction
 from tunesmith.judge import entity_dictionary, tfidf, written_baselines
 from tunesmith.judge.forms import KINDS
+from tunesmith.judge.ranked_baselines import ranked_baselines
 
 MOST_ROWS = 40_000
 """Baselines learn from at most so many training rows, evenly spaced, so that they never cost more than the model."""
 
 
-def baselines(kind: str, train: Sequence[Example], test: Sequence[Example]) -> dict[str, list[Prediction]]:
+def baselines(
+    kind: str, train: Sequence[Example], test: Sequence[Example], *, documents: Sequence[Document] = ()
+) -> dict[str, list[Prediction]]:
     """The predictions of every baseline that suits the task, by name, in the order of `test`.
+
+    `documents` are what questions are answered with, where the task ranks them.
 
     A baseline that the training rows do not allow (one class only, no entity) is left out, the simplest never is.
 
@@ -33,6 +39,8 @@ def baselines(kind: str, train: Sequence[Example], test: Sequence[Example]) -> d
     """
     if kind not in KINDS:
         raise UsageError(f"no baselines for {kind!r}", code="TS-JUDGE-003", fix=f"choose one of: {', '.join(KINDS)}.")
+    if documents:
+        return ranked_baselines(train, test, documents)
     learned = [example for example in thinned(train) if example.gold is not None]
     golds = [example.gold for example in learned]
     if kind == "extractive_qa":

@@ -5,11 +5,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from tunesmith.core.example import Span
-from tunesmith.core.prediction import Prediction, ScoredSpan
+from tunesmith.core.example import Relevant, Span
+from tunesmith.core.prediction import Prediction, Ranked, ScoredSpan
+from tunesmith.judge import sides
 from tunesmith.judge.metrics.spans import Pairing, pairings
 
 SHOWN, PER_LABEL = 120, 6
+MOST = 3
+"""Documents shown of a ranking"""
 _SHOWN_AS = {code: 0x2400 + code for code in range(32) if chr(code) not in "\t\n"} | {0x7F: 0x2421}
 _SHOWN_AS |= dict.fromkeys((*range(0x80, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A)), 0xFFFD)
 _EXCERPT, _BEFORE = 600, 160
@@ -72,6 +75,8 @@ def mistake_of(prediction: Prediction) -> Mistake | None:
         sure = prediction.scores.get(str(said), prediction.confidence if prediction.confidence is not None else 1.0)
         return Mistake(prediction, sure, (gold, str(said)))
     if isinstance(gold, tuple) and isinstance(said, tuple):
+        if gold and isinstance(gold[0], Relevant):
+            return _ranking_mistake(prediction)
         if any(isinstance(item, Span | ScoredSpan) for item in (*gold, *said)):
             return _entity_mistake(prediction, gold, said)
         return _set_mistake(prediction, {str(label) for label in gold}, {str(label) for label in said})
@@ -90,6 +95,16 @@ def _entity_mistake(prediction: Prediction, gold: tuple[Any, ...], said: tuple[A
     severity = max(confidence[pair.predicted] if pair.predicted is not None else 0.5 for pair in wrong)
     labels = {span.label for pair in wrong for span in (pair.gold, pair.predicted) if span is not None}
     return Mistake(prediction, severity, tuple(sorted(labels)), tuple(pairs))
+
+
+def _ranking_mistake(prediction: Prediction) -> Mistake | None:
+    """Another document came first: as bad as its cosine lies above that of the best document that answers."""
+    wanted, found = sides.documents(prediction)
+    names = {item.id for item in wanted}
+    if found and found[0].id in names:
+        return None
+    best = next((item.score for item in found if item.id in names), 0.0)
+    return Mistake(prediction, found[0].score - best if found else 1.0, ())
 
 
 def _set_mistake(prediction: Prediction, gold: set[str], said: set[str]) -> Mistake | None:
@@ -139,7 +154,7 @@ def visible(text: str) -> str:
 
 def _shown(value: object) -> list[str]:
     if isinstance(value, tuple):
-        return [str(item) for item in value]
+        return [shortened(item.text) if isinstance(item, Relevant | Ranked) else str(item) for item in value[:MOST]]
     return [f"{value:.3f}" if isinstance(value, float) else str(value)]
 
 

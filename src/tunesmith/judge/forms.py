@@ -1,9 +1,10 @@
-"""The six shapes an answer can have, and what each adds to the books.
+"""The seven shapes an answer can have, and what each adds to the books.
 
 spans        token_classification
 labels       text_classification, label_matching, cloze_classification, pair_matching with classes
 multilabel   text_classification whose gold is a tuple
-scores       pair_matching whose gold is a number
+scores       pair_matching whose gold is a number, retrieval that learns scores
+ranking      retrieval: the documents that answer, the best first
 texts        generation: one reference or several
 answers      extractive_qa: spans of the context, or none where the question has no answer there
 """
@@ -15,7 +16,7 @@ from tunesmith.core.errors import UsageError
 from tunesmith.core.format import READ_AS
 from tunesmith.core.prediction import Prediction
 from tunesmith.judge import sides
-from tunesmith.judge.metrics import answers, labels, multilabel, spans, writing
+from tunesmith.judge.metrics import answers, labels, multilabel, ranking, spans, writing
 from tunesmith.judge.metrics.counts import Counts, Floats, Row
 from tunesmith.judge.metrics.tokens import script_of
 
@@ -25,6 +26,7 @@ KINDS = (
     "label_matching",
     "cloze_classification",
     "pair_matching",
+    "retrieval",
     "generation",
     "extractive_qa",
 )
@@ -63,8 +65,10 @@ def form_of(prediction: Prediction, kind: str) -> str:
             return "multilabel"
         case "text_classification" | "pair_matching", str():
             return "labels"
-        case "pair_matching", int() | float():
+        case "pair_matching" | "retrieval", int() | float():
             return "scores"
+        case "retrieval", tuple():
+            return "ranking"
         case "generation", str() | tuple():
             return "texts"
         case "extractive_qa", tuple():
@@ -102,6 +106,9 @@ def right(prediction: Prediction, kind: str) -> bool | None:
         case "multilabel":
             gold, said = sides.label_sets(prediction)
             return set(gold) == set(said)
+        case "ranking":
+            relevant, ranked = sides.documents(prediction)
+            return ranked[0].id in {item.id for item in relevant} if ranked else False
         case "scores":
             return None
         case form:
@@ -120,6 +127,11 @@ def _multilabel_row(prediction: Prediction) -> Row:
     return multilabel.row(*sides.label_sets(prediction), prediction.scores)
 
 
+def _ranking_row(prediction: Prediction) -> Row:
+    wanted, found = sides.documents(prediction)
+    return ranking.row({item.id: item.grade for item in wanted}, [item.id for item in found])
+
+
 def _texts_row(prediction: Prediction) -> Row:
     return {**writing.row(*sides.texts(prediction)), **writing.likelihood_row(prediction.likelihood)}
 
@@ -134,6 +146,7 @@ FORMS = {
         Form("spans", "span_f1", _spans_row, spans.metrics),
         Form("labels", "accuracy", _labels_row, labels.metrics, {"mcc": ""}),
         Form("multilabel", "micro_f1", _multilabel_row, multilabel.metrics),
+        Form("ranking", "ndcg_at_10", _ranking_row, ranking.metrics),
         Form("texts", "rouge_l", _texts_row, writing.metrics, {"mean_words": "", "length_ratio": "", "perplexity": ""}),
         Form("answers", "f1", _answers_row, answers.metrics, answers.BEHIND),
     )

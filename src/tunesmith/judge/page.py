@@ -15,6 +15,7 @@ from tunesmith.judge.errors_table import error_record, worst_errors
 from tunesmith.judge.forms import WRITTEN
 from tunesmith.judge.intervals import key_of
 from tunesmith.judge.metrics.spans import FATES
+from tunesmith.judge.ranked_sample import ranked_sample
 from tunesmith.judge.stored import read_predictions
 from tunesmith.judge.truth import BASELINE_NAMES, LEADS, METRIC_NAMES
 from tunesmith.judge.written_rows import samples, worst
@@ -46,6 +47,7 @@ def write_page(
         "split": split,
         "split_name": report["headline_split"],
         "audit": audit_view(audit),
+        "ranked": ranked_sample(stored) if split["form"] == "ranking" else [],
         "errors": errors,
         "wrong": wrong,
         "samples": picked,

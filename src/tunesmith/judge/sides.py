@@ -1,8 +1,8 @@
 """What stands on the two sides of a prediction, by shape of answer; a row that does not have it is refused by line."""
 
 from tunesmith.core.errors import DataError, Place
-from tunesmith.core.example import Span
-from tunesmith.core.prediction import Prediction, ScoredSpan
+from tunesmith.core.example import Relevant, Span
+from tunesmith.core.prediction import Prediction, Ranked, ScoredSpan
 
 
 def unfit(prediction: Prediction, wanted: str) -> DataError:
@@ -58,6 +58,20 @@ def label_sets(prediction: Prediction) -> tuple[tuple[str, ...], tuple[str, ...]
     if len(wanted) != len(gold) or len(said) != len(predicted):
         raise unfit(prediction, "several labels on both sides")
     return wanted, said
+
+
+def documents(prediction: Prediction) -> tuple[list[Relevant], list[Ranked]]:
+    """The documents that answer a question, at least one, and those that were found, the best first.
+
+    Raises:
+        DataError: either side holds anything else.
+    """
+    gold, said = prediction.gold, prediction.predicted
+    wanted = [item for item in gold if isinstance(item, Relevant)] if isinstance(gold, tuple) else []
+    found = [item for item in said if isinstance(item, Ranked)] if isinstance(said, tuple) else []
+    if not wanted or not isinstance(said, tuple) or len(found) != len(said):
+        raise unfit(prediction, "documents on both sides")
+    return wanted, found
 
 
 def texts(prediction: Prediction) -> tuple[tuple[str, ...], str]:

@@ -165,7 +165,7 @@ def load_hub_state(model: Model, state: Mapping[str, Tensor]) -> None:
             tensor.copy_(state[name])
 
 
-Problem = Literal["token", "answer", "single_label", "multi_label", "regression", "matching", "language"]
+Problem = Literal["token", "answer", "single_label", "multi_label", "regression", "matching", "language", "vectors"]
 _PURPOSES = {"token": "TokenClassification", "answer": "QuestionAnswering"}
 _ELSEWHERE = frozenset(("llama", "qwen2"))
 """Kinds whose class for questions in transformers keeps the backbone under another name than their other classes."""
@@ -177,10 +177,10 @@ def hub_config(model: Model, *, labels: Sequence[str], problem: Problem) -> dict
 
     `architectures` names a class with a head where transformers has one that computes the same as ours (all families
     of our own, two for answers aside; hosted ones: what reads tokens, where its head is one linear layer), else the
-    bare encoder. It has none for matching.
+    bare encoder, which is all there is where vectors answer. It has none for matching.
     """
     config = _kept(model) | {"architectures": [_architecture(model, problem)], "dtype": "float32"}
-    if problem == "language":
+    if problem in ("language", "vectors"):
         return config
     names = list(labels) or ["LABEL_0"]
     config |= {
@@ -230,6 +230,8 @@ def _architecture(model: Model, problem: Problem) -> str:
                 return f"{name}ForMaskedLM"
             if problem == "language":
                 return f"{name}LMHeadModel" if name == "GPT2" else f"{name}ForCausalLM"
+            if problem == "vectors":
+                return f"{name}Model"
             return f"{name}For{purpose}" if has_class(model, problem) else f"{name}Model"
 
 

@@ -90,7 +90,7 @@ def labels_of(example: Example) -> tuple[str, ...]:
     if isinstance(example.gold, str):
         return (example.gold,)
     if isinstance(example.gold, tuple) and not _answers(example):
-        return tuple(item.label if isinstance(item, Span) else item for item in example.gold)
+        return tuple(item.label if isinstance(item, Span) else str(item) for item in example.gold)
     return ()
 
 

@@ -27,9 +27,13 @@ class Unit:
     order: bytes
 
 
-def units_of(examples: Sequence[Example], *, groups: bool, seed: int) -> list[Unit]:
-    """The units of the rows in hashed order: equal texts (and pairs) together, with `groups` whole groups together."""
-    keys = [(normalized(example.text), normalized(example.pair or "")) for example in examples]
+def units_of(examples: Sequence[Example], *, groups: bool, seed: int, by_question: bool = False) -> list[Unit]:
+    """The units of the rows in hashed order: equal texts (and pairs) together, with `groups` whole groups together.
+
+    With `by_question` equal first texts are enough.
+    """
+    second = ["" if by_question else normalized(example.pair or "") for example in examples]
+    keys = [(normalized(example.text), other) for example, other in zip(examples, second, strict=True)]
     parent = list(range(len(examples)))
     first: dict[object, int] = {}
     for row, (example, key) in enumerate(zip(examples, keys, strict=True)):
@@ -144,7 +148,7 @@ def _added(counters: Iterable[Counter[str]]) -> Counter[str]:
 def _strata(example: Example, edges: Sequence[float]) -> tuple[str, ...]:
     gold = example.gold
     if isinstance(gold, tuple):
-        names = sorted({item.label if isinstance(item, Span) else item for item in gold})
+        names = sorted({item.label if isinstance(item, Span) else str(item) for item in gold})
         return tuple(names) or ("",)
     if isinstance(gold, str):
         return (gold,)

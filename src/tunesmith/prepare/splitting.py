@@ -12,12 +12,12 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
 from tunesmith.core.errors import ConfigError, DataError, Place
-from tunesmith.core.example import Example, Span
+from tunesmith.core.example import Example, Relevant, Span
 from tunesmith.prepare.dealing import Unit, dealt_by_label, dealt_in_order, strata_of, units_of
 
 By = Literal["stratified", "group", "time"]
@@ -34,7 +34,16 @@ class Split:
     """JSON-ready: `by`, `seed`, `shares` asked for, `counts` and `labels` reached, `kept_together`, `fingerprint`."""
 
 
-def split(examples: Sequence[Example], *, dev: float, test: float, by: By, seed: int, labelled: bool = True) -> Split:
+def split(
+    examples: Sequence[Example],
+    *,
+    dev: float,
+    test: float,
+    by: By,
+    seed: int,
+    labelled: bool = True,
+    by_question: bool = False,
+) -> Split:
     """Deal the examples out. A share of 0 gives an empty split.
 
     Args:
@@ -44,6 +53,7 @@ def split(examples: Sequence[Example], *, dev: float, test: float, by: By, seed:
         by: What is kept: label shares, groups, or the order of time.
         seed: Another seed deals other rows (except by time).
         labelled: Whether gold is a label, whose share is kept, and not an answer in words.
+        by_question: Rows with equal first texts share a split, whatever their second texts.
 
     Raises:
         ConfigError: shares that leave nothing to train on.
@@ -58,7 +68,7 @@ def split(examples: Sequence[Example], *, dev: float, test: float, by: By, seed:
             place=Place(key="data.split.by"),
             fix='name the column that holds the groups (data.group), or split by = "stratified".',
         )
-    units = units_of(examples, groups=by == "group", seed=seed)
+    units = units_of(examples, groups=by == "group", seed=seed, by_question=by_question)
     if by == "time":
         times = [_time(example) for example in examples]
         units.sort(key=lambda unit: (max(times[row] for row in unit.rows), unit.order))
@@ -93,8 +103,8 @@ def fingerprint(examples: Sequence[Example]) -> str:
     return digest.hexdigest()
 
 
-def _plain(item: Span | str) -> object:
-    return [item.start, item.end, item.label] if isinstance(item, Span) else item
+def _plain(item: Span | Relevant | str) -> object:
+    return item if isinstance(item, str) else list(astuple(item))
 
 
 def _wanted(rows: int, dev: float, test: float) -> tuple[int, int, int]:

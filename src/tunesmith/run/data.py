@@ -73,7 +73,14 @@ def load(config: RunConfig, *, rejects: Path | None = None) -> RunData:
     if any(shares.values()):
         together = finding.task == "extractive_qa" and data.split.by == "stratified"
         by = "group" if together else data.split.by  # a text that is known from training is half the answer
-        made = split(rows["train"], **shares, by=by, seed=config.seed, labelled=finding.task != WRITTEN)
+        made = split(
+            rows["train"],
+            **shares,
+            by=by,
+            seed=config.seed,
+            labelled=finding.task != WRITTEN,
+            by_question=finding.task == "retrieval",
+        )
         rows = {"dev": made.dev, "test": made.test} | rows | {"train": made.train}
         record["made"] = made.record
     if finding.task == WRITTEN:

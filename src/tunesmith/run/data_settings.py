@@ -41,6 +41,8 @@ class DataSettings(BaseModel):
     """File that chooses the best checkpoint; taken from `train` where absent."""
     test: str | None = None
     """File the reported score is measured on; taken from `train` where absent."""
+    documents: str | None = None
+    """For `retrieval`: file of the documents to search (lines, JSONL, CSV); those of all rows where absent."""
     split: SplitSettings = SplitSettings()
     """Shares and manner of the rows taken from `train` for the files that are absent."""
     shots: int | None = Field(default=None, ge=0)

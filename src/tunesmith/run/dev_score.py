@@ -2,15 +2,19 @@
 
 from collections.abc import Callable, Sequence
 
-from tunesmith.bundle.answered import likelihoods_of
+from tunesmith.bundle.answered import answered, likelihoods_of
+from tunesmith.bundle.collection import collection_of
 from tunesmith.core.batch import Encoding
-from tunesmith.core.example import Example
+from tunesmith.core.example import Example, Relevant
 from tunesmith.core.model import Model
-from tunesmith.core.task import LabellingTask, WritingTask
+from tunesmith.core.task import LabellingTask, RankingTask, WritingTask
 from tunesmith.judge.scoring import score
 from tunesmith.models.inference import logits_of
 from tunesmith.run.prepared import Prepared
 from tunesmith.tune.fit import CutShort, Evaluate
+
+MOST_DOCUMENTS = 2000
+"""Documents that dev questions are ranked among between two steps: to read more would take too long"""
 
 
 def dev_score(ready: Prepared, should_stop: Callable[[], str | None]) -> Evaluate | None:
@@ -21,15 +25,35 @@ def dev_score(ready: Prepared, should_stop: Callable[[], str | None]) -> Evaluat
     """
     if not ready.data.dev:
         return None
-    windows = ready.task.encode(ready.data.dev, ready.tokenizer)
     look = cut_short_by(should_stop)
+    if isinstance(ready.task, RankingTask):
+        return _ranking_score(ready, ready.task, look)
+    windows = ready.task.encode(ready.data.dev, ready.tokenizer)
     match ready.task:
         case WritingTask() as writing:
             return lambda model: mean_likelihood(model, writing, windows, progress=look)
         case LabellingTask() as labelling:
             return lambda model: _main_metric(model, labelling, ready.data.dev, windows, look)
         case other:
-            raise TypeError(f"{other.kind()} neither labels nor writes")
+            raise TypeError(f"{other.kind()} neither labels nor writes nor ranks")
+
+
+def _ranking_score(ready: Prepared, task: RankingTask, progress: Callable[[int], None]) -> Evaluate:
+    """The main metric among at most `MOST_DOCUMENTS`: those that answer dev questions first, then others."""
+    examples, task = ready.asked("dev"), task.judged()
+    golds = [example.gold for example in examples if isinstance(example.gold, tuple)]
+    wanted = {item.id for gold in golds for item in gold if isinstance(item, Relevant)}
+    documents = sorted(ready.documents, key=lambda document: document.id not in wanted)[:MOST_DOCUMENTS]
+
+    def evaluate(model: Model) -> float:
+        tokenizer, collection = ready.tokenizer, None
+        if documents:
+            collection = collection_of(model, task, documents, tokenizer=tokenizer, progress=progress)
+        found = answered(model, task, examples, tokenizer=tokenizer, source=collection, progress=progress)
+        scores = score(found.predictions, kind=task.kind(), main=task.main_metric, replicates=0)
+        return scores.metrics[task.main_metric].value
+
+    return evaluate
 
 
 def cut_short_by(should_stop: Callable[[], str | None]) -> Callable[[int], None]:

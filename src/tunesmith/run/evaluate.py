@@ -2,7 +2,7 @@
 
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +10,11 @@ from tunesmith.bundle.predictor import Predictor
 from tunesmith.core.errors import DataError, MissingInputError, Place
 from tunesmith.core.example import Example
 from tunesmith.core.prediction import Prediction
+from tunesmith.core.task import RankingTask
 from tunesmith.judge.scoring import Scores, score
 from tunesmith.judge.stored import read_predictions, write_predictions
 from tunesmith.prepare.reading import detect, read
+from tunesmith.prepare.relevance import questions_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +34,7 @@ def evaluated(
     given: Mapping[str, Any] | None = None,
     progress: Callable[[int], None] = lambda done: None,
 ) -> Evaluation:
-    """Answer every row of `data` and score the answers. Memory does not grow with the file.
+    """Answer every row of `data` and score the answers. Memory does not grow with the file, but for a search.
 
     Args:
         bundle: a bundle, or a run folder that holds one.
@@ -46,12 +48,13 @@ def evaluated(
         ModelFileError: the bundle is damaged.
         DataError: a bad row, or one without gold.
     """
-    predictor = Predictor.load(bundle_in(bundle))
+    predictor = _judged(Predictor.load(bundle_in(bundle)))
     task = predictor.bundle.task
     finding = detect(data, given={"task": task.rows, **(given or {})})
 
     def rows() -> Iterator[Prediction]:
-        for done, prediction in enumerate(predictor.stream(_labelled(read(data, finding.format))), start=1):
+        asked = _questions(predictor, read(data, finding.format))
+        for done, prediction in enumerate(predictor.stream(asked), start=1):
             progress(done)
             yield prediction
 
@@ -77,6 +80,20 @@ def bundle_in(folder: Path) -> Path:
         place=Place(file=str(folder)),
         fix="name a run folder that finished, or its bundle folder.",
     )
+
+
+def _judged(predictor: Predictor) -> Predictor:
+    """The predictor, of a search with as many answers as its metrics look at."""
+    task = predictor.bundle.task
+    return Predictor(replace(predictor.bundle, task=task.judged())) if isinstance(task, RankingTask) else predictor
+
+
+def _questions(predictor: Predictor, examples: Iterator[Example]) -> Iterator[Example]:
+    """The rows, which must have gold; of a search the distinct questions, whose documents are those of the bundle."""
+    task, collection = predictor.bundle.task, predictor.bundle.collection
+    if isinstance(task, RankingTask) and collection:
+        return iter(questions_of(list(examples), collection.documents, task.grade))
+    return _labelled(examples)
 
 
 def _labelled(examples: Iterator[Example]) -> Iterator[Example]:

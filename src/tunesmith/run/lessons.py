@@ -21,6 +21,7 @@ from tunesmith.run.dev_score import dev_score
 from tunesmith.run.events import Noted, Phase, RunEvent
 from tunesmith.run.folder import RunFolder
 from tunesmith.run.journal import Journal
+from tunesmith.run.mining import with_mined
 from tunesmith.run.prepared import Prepared
 from tunesmith.run.silver import read_learnt, read_silver, silver_pairs, write_learnt, write_silver
 from tunesmith.tune.checkpoint import Keeping, SavedState, newest
@@ -40,7 +41,7 @@ def tuned_model(ready: Prepared) -> Model:
 
 def training_data(ready: Prepared) -> TrainingData:
     """The windows of the training rows."""
-    return windows_of(ready, ready.data.train, seed=ready.config.seed)
+    return windows_of(ready, with_mined(ready, ready.data.train), seed=ready.config.seed)
 
 
 def saved_state(folder: RunFolder) -> SavedState:
@@ -179,4 +180,6 @@ def silver_settings(ready: Prepared, wanted: SilverSettings) -> TrainSettings:
 def windows_of(ready: Prepared, rows: Sequence[Example], *, seed: int) -> TrainingData:
     """The windows of these rows, to be learnt in the order that `seed` decides."""
     encodings = ready.task.encode(rows, ready.tokenizer)
-    return TrainingData(encodings=encodings, ids=[example.id for example in rows], seed=seed)
+    return TrainingData(
+        encodings=encodings, ids=[example.id for example in rows], seed=seed, whole=ready.task.compares_windows
+    )

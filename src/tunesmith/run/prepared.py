@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tunesmith.core.errors import ConfigError, Place
-from tunesmith.core.example import Example
+from tunesmith.core.example import Document, Example
 from tunesmith.core.model import Backbone
 from tunesmith.core.rooms import TASKS
-from tunesmith.core.task import Task, WritingTask
+from tunesmith.core.task import RankingTask, Task, WritingTask
 from tunesmith.core.tokenizer import Tokenizer
 from tunesmith.models.checkpoint import Checkpoint, locate
 from tunesmith.models.loading import load_backbone
@@ -17,8 +17,11 @@ from tunesmith.prepare.audit import AuditReport, Section, audit, mostly_chinese
 from tunesmith.prepare.certificate import Certificate, certify
 from tunesmith.prepare.characters import Level
 from tunesmith.prepare.question_audit import question_sections
+from tunesmith.prepare.relevance import documents_of, questions_of, require_known
+from tunesmith.prepare.search_audit import audited_apart
 from tunesmith.run.config import RunConfig
 from tunesmith.run.data import RunData, load
+from tunesmith.run.documents import read_documents
 from tunesmith.tasks.extractive_qa import ExtractiveQa, learnt_answer
 from tunesmith.tasks.label_matching import LabelMatching
 from tunesmith.tasks.pair_matching import PairMatching
@@ -43,6 +46,15 @@ class Prepared:
     audit: AuditReport
     notes: tuple[str, ...]
     """What was detected or assumed, one sentence each."""
+    documents: tuple[Document, ...] = ()
+    """What questions are answered with, where the task ranks documents"""
+
+    def asked(self, name: str) -> list[Example]:
+        """The examples of a split as answers to them are judged: with gold in the form of the task's answers."""
+        rows = self.data.splits()[name]
+        if isinstance(self.task, RankingTask) and self.documents:
+            return questions_of(rows, self.documents, self.task.grade)
+        return [self.task.asked(example) for example in rows]
 
 
 def prepared(config: RunConfig, *, rejects: Path | None = None, check: bool = True) -> Prepared:
@@ -101,7 +113,13 @@ def prepared(config: RunConfig, *, rejects: Path | None = None, check: bool = Tr
         answers=_answer_sections(task, data.splits()),
         english_only=config.backbone in ENGLISH,
     )
-    notes = (*data.notes, *_language_note(config, data.train))
+    if isinstance(task, RankingTask):
+        own = getattr(task, "max_length", None)
+        found = audited_apart(found, data.splits(), tokenizer=tokenizer, max_length=own)
+    documents = collected(config, task, data)
+    origin = config.data.documents or "those of all rows of train, dev and test"
+    searched = (f"{len(documents):,} documents are searched: {origin}",) if documents else ()
+    notes = (*data.notes, *searched, *_language_note(config, data.train))
     return Prepared(
         config=config.with_task(task),
         data=data,
@@ -111,7 +129,32 @@ def prepared(config: RunConfig, *, rejects: Path | None = None, check: bool = Tr
         task=task,
         audit=found,
         notes=notes,
+        documents=documents,
     )
+
+
+def collected(config: RunConfig, task: Task, data: RunData) -> tuple[Document, ...]:
+    """The documents that are searched: those of a file, or of all rows of all splits; none where nothing is ranked.
+
+    Raises:
+        ConfigError: a file of documents for a task that searches none.
+        DataError: a bad row of that file, or a dev or test row whose document it lacks.
+    """
+    named = config.data.documents
+    if isinstance(task, RankingTask) and not task.scores_pairs:
+        if named is None:
+            return documents_of(example for rows in data.splits().values() for example in rows)
+        documents = read_documents(config.path(named))
+        require_known(documents, [row for row in (*data.dev, *data.test) if task.grade(row) > 0])
+        return documents
+    if named:
+        raise ConfigError(
+            "this task searches no documents",
+            code="TS-RUN-027",
+            place=Place(key="data.documents"),
+            fix='leave it out, or set task.kind = "retrieval".',
+        )
+    return ()
 
 
 def _answer_sections(task: Task, splits: dict[str, tuple[Example, ...]]) -> tuple[Section, ...]:

@@ -146,7 +146,7 @@ def probed(config: RunConfig, folder: RunFolder, *, steps: int = STEPS, tell: Te
     _, dev, test, judging, bundling = laps
     peak = peak_memory()
     watch.lap()
-    baselines(whole.task.kind(), [whole.task.asked(row) for row in whole.data.train], ready.data.test[:1])
+    baselines(whole.task.kind(), whole.asked("train"), whole.asked("test")[:1], documents=whole.documents)
     answered = tuple(map(folder.predictions, ("dev", "test")))
     known = _size(folder.bundle) + sum(map(_size, (*answered, folder.checkpoints, folder.silver.path, folder.journal)))
     return Probed(

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from tunesmith.bundle.collection import Collection
 from tunesmith.bundle.manifest import BaseRecord
 from tunesmith.bundle.write import Origin, problem_of, write_bundle
 from tunesmith.core.model import Model
@@ -32,9 +33,10 @@ def write_inputs(folder: RunFolder, ready: Prepared, origins: Mapping[str, str])
 
 def judged(folder: RunFolder, ready: Prepared, task: Task) -> dict[str, Any]:
     """The report of a run from its stored predictions, written as JSON and as a page."""
-    asked = {name: [task.asked(example) for example in rows] for name, rows in ready.data.splits().items()}
+    asked = {name: ready.asked(name) for name in ready.data.splits()}
     rows = {name: asked[name] for name in JUDGED if asked[name]}
-    rivals = baselines(task.kind(), asked["train"], [example for examples in rows.values() for example in examples])
+    flat = [example for examples in rows.values() for example in examples]
+    rivals = baselines(task.kind(), asked["train"], flat, documents=ready.documents)
     splits = {}
     start = 0
     for name in rows:
@@ -70,12 +72,22 @@ def judged(folder: RunFolder, ready: Prepared, task: Task) -> dict[str, Any]:
     return report
 
 
-def bundled(folder: RunFolder, ready: Prepared, model: Model, *, task: Task, report: Mapping[str, Any]) -> None:
+def bundled(
+    folder: RunFolder,
+    ready: Prepared,
+    model: Model,
+    *,
+    task: Task,
+    report: Mapping[str, Any],
+    collection: Collection | None = None,
+) -> None:
     """Write the bundle. `model` is merged: it holds plain modules only."""
     base = BaseRecord(
         name=ready.checkpoint.name, fingerprint=ready.checkpoint.fingerprint, licence=ready.checkpoint.licence
     )
     kept = ready.data.dev or ready.data.train or ready.data.test
+    if collection:
+        kept = tuple(ready.asked("dev"))
     origin = Origin(
         name=folder.path.name,
         base=base,
@@ -85,7 +97,8 @@ def bundled(folder: RunFolder, ready: Prepared, model: Model, *, task: Task, rep
         evaluation=report["splits"],
         provenance={"config": report["config"], "environment": report["environment"], "cost": report["cost"]},
     )
-    write_bundle(folder.bundle, model=model, task=task, tokenizer=ready.tokenizer, origin=origin)
+    tokenizer = ready.tokenizer
+    write_bundle(folder.bundle, model=model, task=task, tokenizer=tokenizer, origin=origin, collection=collection)
 
 
 def write_adapter_of(ready: Prepared, model: Model, folder: RunFolder) -> None:

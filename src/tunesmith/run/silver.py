@@ -28,8 +28,10 @@ from tunesmith.models.sentence_vectors import sentence_vectors
 from tunesmith.prepare.neighbours import neighbouring_pairs
 from tunesmith.run.folder import RunFolder, write_lines
 from tunesmith.run.prepared import Prepared
+from tunesmith.tasks._scores import score_of
 from tunesmith.tasks._sequence import text_room, window
-from tunesmith.tasks.pair_matching import PairMatching, score_of
+from tunesmith.tasks._vector_windows import every_token
+from tunesmith.tasks.pair_matching import PairMatching
 from tunesmith.tune.durable import damage, write_folder
 
 MOST_ROWS = 10_000
@@ -143,6 +145,6 @@ def _windows(ready: Prepared, texts: Sequence[str]) -> list[Encoding]:
     """Each text alone, its beginning where it is too long."""
     tokenizer, room = ready.tokenizer, text_room(ready.tokenizer, None)
     return [
-        window(index, tokenizer.framed(ids[:room]), tokenizer, targets=None, weight=1.0)
+        every_token(window(index, tokenizer.framed(ids[:room]), tokenizer, targets=None, weight=1.0))
         for index, ids in enumerate(tokenizer.texts(texts))
     ]

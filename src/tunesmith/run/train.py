@@ -3,17 +3,16 @@
 Nothing here decides anything a configuration could not: each stage is a call into the room that owns it.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 
 from tunesmith.bundle.answered import answered, likelihoods_of
-from tunesmith.core.example import Example
+from tunesmith.bundle.collection import Collection, collection_of
 from tunesmith.core.memory import give_back
 from tunesmith.core.model import Model
 from tunesmith.core.prediction import Prediction
-from tunesmith.core.task import LabellingTask, Task, WritingTask
-from tunesmith.core.tokenizer import Tokenizer
+from tunesmith.core.task import LabellingTask, RankingTask, Task, WritingTask
 from tunesmith.judge.stored import write_predictions
 from tunesmith.models.surgery import merge
 from tunesmith.run.config import RunConfig
@@ -67,9 +66,10 @@ def _worked(
 ) -> Iterator[RunEvent]:
     """From what was prepared to the last event."""
     model = tuned_model(ready)
-    if isinstance(ready.task, WritingTask) and not folder.predictions(UNTUNED).exists():
-        yield Phase("judging", "what the model writes before it is tuned")
-        rows = _answers(model, ready.task, ready.data.test, tokenizer=ready.tokenizer, progress=lambda _: None)
+    if isinstance(ready.task, WritingTask | RankingTask) and not folder.predictions(UNTUNED).exists():
+        yield Phase("judging", "what the model answers before it is tuned")
+        collection = _collection(ready, model, progress=lambda _: None)
+        rows = _answers(ready, model, ready.task, "test", collection=collection, progress=lambda _: None)
         yield Noted(f"{write_predictions(folder.predictions(UNTUNED), rows)} answers on test by the untuned model")
     stopped = yield from trained(ready, model, folder, resume=resume, should_stop=should_stop)
     if stopped.reason not in DONE:
@@ -86,18 +86,19 @@ def _worked(
 
 def concluded(ready: Prepared, model: Model, folder: RunFolder, progress: Callable[[int], None]) -> Iterator[RunEvent]:
     """From a trained model to answers, report and bundle; done again from the last saved state where it is cut off."""
-    answers = partial(_answers, model, tokenizer=ready.tokenizer, progress=progress)
     give_back()  # of training, whose tensors have other sizes
     yield Phase("judging", "answers, intervals, baselines")
     write_adapter_of(ready, model, folder)
     merge(model)
-    dev = list(answers(ready.task, ready.data.dev))
+    collection = _collection(ready, model, progress=progress)
+    answers = partial(_answers, ready, model, collection=collection, progress=progress)
+    dev = list(answers(ready.task, "dev"))
     task = ready.task.tuned(dev) if dev and isinstance(ready.task, LabellingTask) else ready.task
     again = task != ready.task  # thresholds changed what is answered
-    rows = answers(task, ready.data.dev) if again else dev
+    rows = answers(task, "dev") if again else dev
     wrote = write_predictions(folder.predictions("dev"), rows) if ready.data.dev else "no"
     yield Noted(f"{wrote} answers on dev")
-    rows = answers(task, ready.data.test)
+    rows = answers(task, "test")
     yield Noted(f"{write_predictions(folder.predictions('test'), rows)} answers on test")
     if isinstance(task, LabellingTask):
         remarks = task.remarks(model, ready.data.dev, tokenizer=ready.tokenizer)
@@ -106,17 +107,34 @@ def concluded(ready: Prepared, model: Model, folder: RunFolder, progress: Callab
     report = judged(folder, ready, task)
     give_back()
     yield Phase("bundling", "weights, tokenizer, golden rows, model card")
-    bundled(folder, ready, model, task=task, report=report)
+    bundled(folder, ready, model, task=task, report=report, collection=collection)
     yield Finished(folder.path, report)
 
 
+def _collection(ready: Prepared, model: Model, *, progress: Callable[[int], None]) -> Collection | None:
+    """The documents as the model reads them now, where questions are answered with any."""
+    task = ready.task
+    if not ready.documents or not isinstance(task, RankingTask):
+        return None
+    return collection_of(model, task, ready.documents, tokenizer=ready.tokenizer, progress=progress)
+
+
 def _answers(
-    model: Model, task: Task, examples: Sequence[Example], *, tokenizer: Tokenizer, progress: Callable[[int], None]
+    ready: Prepared,
+    model: Model,
+    task: Task,
+    split: str,
+    *,
+    collection: Collection | None,
+    progress: Callable[[int], None],
 ) -> Iterator[Prediction]:
-    writer = task.writer(model, tokenizer) if isinstance(task, WritingTask) else None
+    examples, tokenizer = ready.data.splits()[split], ready.tokenizer
+    if isinstance(task, RankingTask):
+        examples, task = tuple(ready.asked(split)), task.judged()
+    source = task.writer(model, tokenizer) if isinstance(task, WritingTask) else collection
     for start in range(0, len(examples), CHUNK):
         part = examples[start : start + CHUNK]
-        said = answered(model, task, part, tokenizer=tokenizer, progress=progress, writer=writer).predictions
+        said = answered(model, task, part, tokenizer=tokenizer, source=source, progress=progress).predictions
         if not isinstance(task, WritingTask):
             yield from said
             continue

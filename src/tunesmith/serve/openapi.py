@@ -107,10 +107,12 @@ def _schemas() -> dict[str, Any]:
     definitions = request.pop("$defs")
     scores = {"type": "object", "additionalProperties": _SHARE}
     entity = {"start": _COUNT, "end": _COUNT, "label": _TEXT, "text": _TEXT, "confidence": _SHARE}
+    document = {"id": _TEXT, "text": _TEXT, "score": _NUMBER}
     answer = {
         "label": _TEXT,
         "labels": _list(_TEXT),
         "entities": _list(_object(entity)),
+        "documents": _list(_object(document)),
         "score": _NUMBER,
         "answer": {"type": ["string", "null"]},
         "start": _COUNT,
@@ -130,6 +132,7 @@ def _schemas() -> dict[str, Any]:
         "version": {"type": ["string", "null"]},
         "bundle_sha256": {"type": ["string", "null"]},
         "task": {"type": ["string", "null"]},
+        "pairs": {"type": "boolean"},
         "labels": _list(_TEXT),
         "examples": _list(example),
         "limits": _object({name: {"type": "integer", "minimum": 1} for name in limits}),

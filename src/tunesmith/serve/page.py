@@ -27,6 +27,7 @@ def about(service: Service) -> dict[str, Any]:
         "version": manifest.version if manifest else None,
         "bundle_sha256": manifest.sha256 if manifest else None,
         "task": str(manifest.task["kind"]) if manifest else None,
+        "pairs": manifest.reads_pairs if manifest else False,
         "labels": list(manifest.labels) if manifest else [],
         "examples": list(loaded.examples) if loaded and shown else [],
         "limits": {

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tunesmith.core.example import Span
-from tunesmith.core.prediction import Prediction
+from tunesmith.core.prediction import Prediction, ScoredSpan
 
 BEST = 20
 """Answers of a question that share the probability, as in the reference implementation."""
@@ -117,7 +117,7 @@ def _row(prediction: Prediction) -> tuple[float, float, float] | None:
     if not isinstance(gold, tuple) or not isinstance(said, tuple) or other is None or prediction.confidence is None:
         return None
     best, none = (prediction.confidence, other.confidence) if said else (other.confidence, prediction.confidence)
-    span = other.span() if not said else next(item.span() for item in said if not isinstance(item, str))
+    span = other.span() if not said else next(item.span() for item in said if isinstance(item, ScoredSpan))
     wanted = [item for item in gold if isinstance(item, Span)]
     return share_of(best, none), max((_overlap(span, item) for item in wanted), default=0.0), float(not wanted)
 

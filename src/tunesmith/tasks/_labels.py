@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from tunesmith.core.errors import ConfigError, DataError, Place
-from tunesmith.core.example import Example, Span
+from tunesmith.core.example import Example
 from tunesmith.tasks._losses import balanced_class_weights, balanced_positive_weights
 
 ClassWeights = Literal["none", "balanced"] | list[float]
@@ -67,7 +67,7 @@ def labels_of(example: Example) -> tuple[str, ...]:
     if isinstance(gold, str):
         return (gold,)
     if isinstance(gold, tuple):
-        names = tuple(dict.fromkeys(item for item in gold if not isinstance(item, Span)))
+        names = tuple(dict.fromkeys(item for item in gold if isinstance(item, str)))
         if len(names) == len(set(gold)):
             return names
     kind = "a score" if isinstance(gold, float | int) else "entities"

@@ -5,6 +5,23 @@ from dataclasses import dataclass
 
 from tunesmith.core.example import Example
 from tunesmith.core.tokenizer import Tokenizer
+from tunesmith.tasks._labels import unusable
+
+
+def paired(example: Example) -> Example:
+    """The example, which must have a second text.
+
+    Raises:
+        DataError: at its line, where it has none.
+    """
+    if example.pair is not None:
+        return example
+    raise unusable(
+        example,
+        "the row has no second text",
+        code="TS-TASK-030",
+        fix='name the column that holds it (data.pair), or set task.kind = "text_classification".',
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,7 @@ Relations: `text_classification` reads one text.
 Reference: Devlin et al. 2019, BERT, section 4.1 (sentence pairs); Nogueira & Cho 2019, Passage re-ranking with BERT.
 """
 
-import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import chain
 from typing import Self
@@ -36,9 +35,10 @@ from tunesmith.core.task import LabellingTask
 from tunesmith.core.tokenizer import Tokenizer
 from tunesmith.models.heads import sequence_head
 from tunesmith.tasks._answers import label_predictions
-from tunesmith.tasks._labels import ClassWeights, as_one, inventory, one_label, resolved, unknown_label, unusable
+from tunesmith.tasks._labels import ClassWeights, as_one, inventory, one_label, resolved, unknown_label
 from tunesmith.tasks._losses import at_least_fp32, class_excess, class_losses
-from tunesmith.tasks._pairs import pair_window
+from tunesmith.tasks._pairs import pair_window, paired
+from tunesmith.tasks._scores import range_of, score_of
 from tunesmith.tasks._sequence import Targets, averaged, chunks, unseen, window
 
 
@@ -73,13 +73,13 @@ class PairMatching(LabellingTask):
             DataError: at the line of an example without a second text or with gold of another kind than the others;
                 fewer than two classes, or one score only.
         """
-        stream = map(_paired, examples)
+        stream = map(paired, examples)
         first = next((example for example in stream if example.gold is not None), None)
         if first is None:
             raise DataError("no training row carries gold", code="TS-TASK-024", fix="label some rows to learn from.")
         rows = chain((first,), stream)
         if self.score_range is not None or (self.labels is None and isinstance(first.gold, float | int)):
-            return self.model_copy(update={"score_range": _range(rows, given=self.score_range), "labels": None})
+            return self.model_copy(update={"score_range": range_of(rows, given=self.score_range), "labels": None})
         found = inventory(rows, given=self.labels, several=False)
         return self.model_copy(update={"labels": found.labels, "class_weights": resolved(self.class_weights, found)})
 
@@ -97,7 +97,7 @@ class PairMatching(LabellingTask):
         encodings: list[Encoding] = []
         for part in chunks(enumerate(examples)):
             first = tokenizer.texts([example.text for _, example in part])
-            second = tokenizer.texts([_paired(example).pair or "" for _, example in part])
+            second = tokenizer.texts([paired(example).pair or "" for _, example in part])
             for (number, example), a, b in zip(part, first, second, strict=True):
                 pair = pair_window(example, a, b, tokenizer, max_length=self.max_length)
                 windows = [pair]
@@ -196,41 +196,3 @@ class PairMatching(LabellingTask):
         if name not in index:
             raise unknown_label(example, name)
         return np.array([index[name]], np.int64)
-
-
-def _paired(example: Example) -> Example:
-    """The example, which must have a second text."""
-    if example.pair is not None:
-        return example
-    raise unusable(
-        example,
-        "the row has no second text",
-        code="TS-TASK-030",
-        fix='name the column that holds it (data.pair), or set task.kind = "text_classification".',
-    )
-
-
-def score_of(example: Example) -> float:
-    """The finite score that an example with gold carries.
-
-    Raises:
-        DataError: at its line, where it carries something else.
-    """
-    if isinstance(example.gold, float | int) and math.isfinite(example.gold):
-        return float(example.gold)
-    raise unusable(
-        example,
-        "the row carries no finite number where the others carry a score",
-        code="TS-TASK-032",
-        fix="give every row a score, or every row a label.",
-    )
-
-
-def _range(examples: Iterator[Example], *, given: list[float] | None) -> list[float]:
-    scores = [score_of(example) for example in examples if example.gold is not None]
-    if given is not None:
-        return given
-    low, high = min(scores), max(scores)
-    if low < high:
-        return [low, high]
-    raise DataError(f"every score is {low:g}", code="TS-TASK-033", fix="give rows with other scores.")

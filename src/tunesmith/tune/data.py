@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from tunesmith.prepare.batching import plan_epoch
 from tunesmith.tune.settings import TrainSettings
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class TrainingData:
     """Windows to learn from. `Encoding.example` indexes into `ids`, the ids of the examples."""
 
@@ -19,6 +20,18 @@ class TrainingData:
     ids: Sequence[str]
     seed: int = 0
     """Decides the order of the data and the draws of dropout"""
+    whole: bool = False
+    """Whether the windows of an example stand in one batch, for a task that compares them"""
+
+    @cached_property
+    def owners(self) -> list[int] | None:
+        """The example of each window, where the windows of one may not be parted."""
+        return [encoding.example for encoding in self.encodings] if self.whole else None
+
+    @property
+    def parts(self) -> int:
+        """What `train.batch_size` counts: windows, or examples where they are whole."""
+        return len(self.encodings) if self.owners is None else len(set(self.owners))
 
     def fingerprint(self) -> str:
         """sha256 over ids, tokens, targets and weights, in order."""
@@ -81,5 +94,6 @@ def epoch_groups(data: TrainingData, settings: TrainSettings, epoch: int) -> lis
         batch_tokens=settings.batch_tokens,
         seed=data.seed,
         epoch=epoch,
+        owners=data.owners,
     )
     return [batches[start : start + settings.accumulate] for start in range(0, len(batches), settings.accumulate)]

@@ -29,7 +29,7 @@ class TrainSettings(BaseModel):
     warmup: float = Field(default=0.1, ge=0, lt=1)
     """Share of the run in which the rate rises to its peak."""
     batch_size: int | None = Field(default=None, ge=1)
-    """Windows (texts) that go through the model at once; 16 unless `batch_tokens` is given."""
+    """Windows (texts) that go through the model at once, rows for `retrieval`; 16 unless `batch_tokens` is given."""
     batch_tokens: int | None = Field(default=None, ge=1)
     """Tokens that go through the model at once, instead of `batch_size`: even memory where lengths differ much."""
     accumulate: int = Field(default=1, ge=1)

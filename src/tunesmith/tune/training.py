@@ -77,9 +77,8 @@ class Training:
         self.settings = settings
         self.choice = choice
         self.device = device
-        self.length = Duration.parse(
-            settings.length or f"{settings.epochs_for(len(data.encodings))} epochs", key="train.length", zero=True
-        )
+        epochs = f"{settings.epochs_for(data.parts)} epochs"
+        self.length = Duration.parse(settings.length or epochs, key="train.length", zero=True)
         self.progress = Progress()
         self.onednn = OneDNN()
         self.form = TrainingForm(
@@ -183,7 +182,7 @@ class Training:
 
     def batches(self, group: Sequence[tuple[int, ...]]) -> list[Batch]:
         """The batches of an accumulation group, in the pieces that memory holds, on the device."""
-        pieces = cut(group, self.progress.pieces)
+        pieces = cut(group, self.progress.pieces, owners=self.data.owners)
         return [self._batch(indices) for indices in pieces]
 
     def _batch(self, indices: Sequence[int]) -> Batch:
@@ -233,13 +232,13 @@ class Training:
         if broken or (self.device.type == "cpu" and self.choice.precision == "fp32"):
             self.onednn.leave(broken=broken)
         batches = self._groups[self.progress.group]
-        self.progress.pieces = doubled(batches, self.progress.pieces)
+        self.progress.pieces = doubled(batches, self.progress.pieces, owners=self.data.owners)
         self.recall = None
         self.optimizer.discard()
         self.freed.close()
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
-        largest = max(len(piece) for piece in cut(batches, self.progress.pieces))
+        largest = max(len(piece) for piece in cut(batches, self.progress.pieces, owners=self.data.owners))
         onednn = self.onednn.computes
         return Halved(step=self.progress.step, pieces=self.progress.pieces, windows=largest, onednn=onednn)
 

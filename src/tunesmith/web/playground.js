@@ -10,7 +10,7 @@ const percent = (share) => `${(100 * share).toFixed(1)} %`;
 const SHOWN = 8;
 const KEPT = 20;
 
-let model = { name: "", labels: [], examples: [], limits: { characters: Infinity } };
+let model = { name: "", pairs: false, labels: [], examples: [], limits: { characters: Infinity } };
 let last = null; // what is shown: {ask, answer, ms, modelMs} or {problem}
 let entries = []; // the history, newest first
 let asked = 0; // a late answer to an earlier question is not shown
@@ -87,6 +87,7 @@ function refusal(problem) {
 function drawn(ask, result) {
   const parts = [];
   if (result.entities) parts.push(annotated(ask.text, result.entities), result.entities.length ? table(result.entities) : make("p", { className: "empty", textContent: t("play.none") }));
+  if (result.documents) parts.push(ranking(result.documents));
   if (result.label !== undefined) parts.push(verdict(result.label, result.confidence));
   if (result.labels) parts.push(result.labels.length ? make("p", { className: "verdict" }, ...result.labels.map((label) => make("span", { className: "chip", textContent: label }))) : make("p", { className: "empty", textContent: t("play.no_label") }));
   if (result.answer !== undefined) parts.push(...found(ask, result));
@@ -96,6 +97,7 @@ function drawn(ask, result) {
   return parts;
 }
 
+const ranking = (documents) => make("ol", { className: "ranking" }, ...documents.map((found) => make("li", {}, make("span", { textContent: found.text }), make("span", { className: "muted small number", textContent: found.score.toFixed(3), title: found.id }))));
 const found = (ask, { answer, start, end, confidence }) => confidence === undefined
   ? [make("p", { className: "annotated", textContent: answer })]
   : answer === null
@@ -157,6 +159,7 @@ function bar(label, share, chosen) {
 
 const summary = ({ result }) => {
   if (result.entities) return result.entities.map((entity) => `${entity.text} ${entity.label}`).join(", ") || t("play.none");
+  if (result.documents) return result.documents.length ? result.documents[0].text : t("play.no_document");
   if (result.answer !== undefined) return result.answer === null ? t("play.no_answer") : `${result.answer} ${percent(result.confidence)}`;
   if (result.labels) return result.labels.join(", ") || t("play.no_label");
   return result.label === undefined ? result.score.toFixed(3) : `${result.label} ${percent(result.confidence)}`;
@@ -210,7 +213,7 @@ function introduce() {
   at("task").hidden = !model.task;
   at("version").textContent = model.version ? `${model.name} ${model.version}.` : "";
   const question = model.task === "extractive_qa";
-  at("pair-box").hidden = !question && model.task !== "pair_matching";
+  at("pair-box").hidden = !model.pairs;
   at("pair-name").textContent = t(question ? "play.question" : "play.pair");
   at("examples-box").hidden = model.examples.length === 0;
   at("examples").replaceChildren(...model.examples.map((example) => {

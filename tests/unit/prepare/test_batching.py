@@ -56,3 +56,17 @@ def test_a_batch_without_a_sensible_limit_is_refused(size: int | None, tokens: i
         plan_epoch([1, 2], batch_size=size, batch_tokens=tokens, seed=0, epoch=0)
     assert caught.value.place is not None
     assert str(caught.value.place.key).startswith("train.batch_")
+
+
+def test_windows_of_one_owner_are_never_parted_and_owners_are_counted() -> None:
+    owners = [0, 0, 1, 2, 2, 2, 3, 4]
+    lengths = [5, 9, 3, 4, 8, 2, 6, 7]
+    for size, tokens in ((2, None), (None, 20)):
+        batches = plan_epoch(lengths, batch_size=size, batch_tokens=tokens, seed=0, epoch=1, owners=owners)
+        assert sorted(index for batch in batches for index in batch) == list(range(8))
+        inside = [{owners[index] for index in batch} for batch in batches]
+        assert sum(map(len, inside)) == 5 and all(len(found) <= 2 for found in inside if size)
+        assert all(
+            [lengths[i] for i in batch] == sorted((lengths[i] for i in batch), reverse=True) for batch in batches
+        )
+        assert tokens is None or all(sum(lengths[i] for i in batch) <= tokens for batch in batches)

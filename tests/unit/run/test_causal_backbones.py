@@ -13,7 +13,7 @@ from tokenizers import decoders, models, pre_tokenizers, trainers
 
 from tunesmith.bundle.predictor import load
 from tunesmith.bundle.verify import verify
-from tunesmith.core.example import Example
+from tunesmith.core.example import Example, Source
 from tunesmith.core.rooms import TASKS
 from tunesmith.core.tokenizer import Tokenizer
 from tunesmith.judge.stored import read_predictions
@@ -104,6 +104,27 @@ def test_a_causal_backbone_is_trained_bundled_and_answers(
     stored = list(read_predictions(tmp_path / "run" / "predictions.test.jsonl"))
     asked = [(row["text"], row["pair"]) if "pair" in row else row["text"] for row in ROWS[task]]
     assert [answer.predicted for answer in load(bundle).predict(asked)] == [row.predicted for row in stored]
+
+
+@pytest.mark.parametrize("kind", SIZES)
+def test_a_causal_backbone_finds_documents(kind: str, causal: Callable[[str], Path], tmp_path: Path) -> None:
+    rows = [{"text": text, "pair": f"about a {label}"} for text, label in LABELLED]
+    (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    table = {
+        "backbone": str(causal(kind)),
+        "data": dict.fromkeys(("train", "dev", "test"), "rows.jsonl"),
+        "task": {"kind": "retrieval"},
+        "train": {"length": "2 epochs", "batch_size": 8, "precision": "fp32", "threads": 1, "learning_rate": 0.01},
+    }
+    *_, last = run(parsed(table, folder=tmp_path), opened(tmp_path / "run", resume=False), origins={})
+    assert isinstance(last, Finished)
+    stored = list(read_predictions(tmp_path / "run" / "predictions.test.jsonl"))
+    predictor = load(tmp_path / "run" / "bundle")
+    assert [answer.predicted for answer in predictor.predict([row["text"] for row in rows])] == [
+        row.predicted for row in stored
+    ]
+    (window,) = predictor.answer([Example(id="1", text="hello", source=Source("x", 1))]).windows
+    assert window.places.tolist() == [len(window) - 1]
 
 
 def test_it_is_read_at_the_last_token_of_a_text_and_of_a_word(

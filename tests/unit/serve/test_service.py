@@ -70,6 +70,15 @@ def test_pairs_are_served_and_a_missing_second_text_is_refused(kind, running, ti
     assert client.post("/v1/predict", json={"text": "good"}).status_code == 422
 
 
+def test_a_search_is_served_with_its_documents(running, tiny_bundles):
+    _, client, _ = running("documents")
+    expected = answer_of(Predictor.load(tiny_bundles("documents")).predict("not good"))
+    found = client.post("/v1/predict", json={"text": "not good"}).json()["result"]["documents"]
+    assert [item["id"] for item in found] == [item["id"] for item in expected["documents"]]
+    assert client.get("/v1/model").json()["pairs"] is False
+    assert client.post("/v1/predict", json={"text": "good", "pair": "a"}).status_code == 422
+
+
 def test_every_answer_carries_its_request_id_and_safe_headers(running):
     _, client, log = running()
     for given, kept in (("my-id-1", True), ("bad id", False), ("x" * 65, False), ("a\x1b[31m", False), (None, False)):

@@ -13,6 +13,7 @@ from tunesmith.core.example import Example, Source
 from tunesmith.core.model import Model
 from tunesmith.core.regularizer import Step
 from tunesmith.core.rooms import REGULARIZERS, TASKS
+from tunesmith.core.task import Task
 from tunesmith.core.tokenizer import Tokenizer
 from tunesmith.tasks._losses import class_excess, label_set_excess
 from tunesmith.tune.regularizers.label_smoothing import LabelSmoothing
@@ -45,10 +46,15 @@ def test_a_place_counts_by_its_weight(tiny_tokenizer: Tokenizer, tiny_model: Cal
 
 
 def test_a_score_has_no_classes(tiny_tokenizer: Tokenizer, tiny_model: Callable[..., Model]) -> None:
-    task = TASKS.make({"kind": "pair_matching", "score_range": [0.0, 5.0]}, key="task")
+    for table in ({"kind": "pair_matching", "score_range": [0.0, 5.0]}, {"kind": "retrieval"}):
+        task = TASKS.make(table, key="task")
+        _refused(task, tiny_tokenizer, tiny_model(task))
+
+
+def _refused(task: Task, tokenizer: Tokenizer, model: Model) -> None:
     row = Example(id="1", text="my card", pair="a card", gold=2.0, source=Source("x", 1))
-    batch = collate(task.encode([row], tiny_tokenizer), ["1"])
-    model = tiny_model(task)
+    windows = task.encode([row], tokenizer)
+    batch = collate(windows, ["1"] * len(windows))
     with pytest.raises(ConfigError, match="no classes"):
         LabelSmoothing().term(Step(model, task, batch, model(batch)))
 

@@ -12,7 +12,7 @@ import torch
 from tunesmith.core.errors import MemoryLimitError
 from tunesmith.tune.checkpoint import Keeping, newest
 from tunesmith.tune.events import Halved, Stepped
-from tunesmith.tune.pieces import cut
+from tunesmith.tune.pieces import cut, doubled
 
 WORDS = (
     "[enforce fail at alloc_cpu.cpp:127] . DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"
@@ -37,6 +37,10 @@ def of(kind: type, events: list[Any]) -> list[Any]:
 def test_a_batch_is_dealt_so_that_long_windows_do_not_meet() -> None:
     assert cut([(9, 8, 7, 6, 5)], 2) == [(9, 7, 5), (8, 6)]
     assert cut([(1, 2), (3,)], 4) == [(1,), (2,), (3,)]
+    assert cut([(5, 4, 3, 2, 1, 0)], 2, owners=[0, 0, 1, 1, 2, 2]) == [(5, 4, 1, 0), (3, 2)]
+    assert cut([(5, 4)], 4, owners=[0, 0, 1, 1, 2, 2]) == [(5, 4)]
+    with pytest.raises(MemoryLimitError):
+        doubled([(5, 4, 1, 0)], 2, owners=[0, 0, 1, 1, 2, 2])
 
 
 @pytest.mark.parametrize("accumulate", [1, 3])

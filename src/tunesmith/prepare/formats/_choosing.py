@@ -9,6 +9,9 @@ from tunesmith.prepare.formats._spans import guess_ends, is_spans
 from tunesmith.prepare.formats._stats import ColumnStats
 from tunesmith.prepare.formats._times import iso_time
 
+PAIRED = ("pair_matching", "retrieval")
+"""What takes rows of two texts"""
+
 
 def choose(guess: Guess) -> None:
     """Fill in task and columns.
@@ -30,9 +33,9 @@ def choose(guess: Guess) -> None:
             _tokens(guess)
         if guess.columns.entities or guess.columns.tags or guess.columns.tokens:
             guess.task = "token_classification"
-    if guess.task in (None, "pair_matching"):
+    if guess.task in (None, *PAIRED):
         _pair(guess)
-        if guess.columns.pair:
+        if guess.columns.pair and guess.task is None:
             guess.task = "pair_matching"
     if not guess.columns.text and not guess.columns.tokens:
         _text(guess)
@@ -40,7 +43,7 @@ def choose(guess: Guess) -> None:
         _entity_details(guess)
         return
     guess.task = guess.task or "text_classification"
-    if guess.task == "pair_matching" and not guess.columns.pair:
+    if guess.task in PAIRED and not guess.columns.pair:
         raise guess.refusal(
             "no second text was found for pairs",
             code="TS-DATA-008",
@@ -211,7 +214,7 @@ def _label(guess: Guess) -> None:
         return
     free = [column for column in guess.free() if "." not in column.name]
     single = [column for column in free if column.strings or column.lists or column.numeric]
-    scored = names.named([c.name for c in single if c.numeric], names.SCORE) if guess.task == "pair_matching" else []
+    scored = names.named([c.name for c in single if c.numeric], names.SCORE) if guess.task in PAIRED else []
     known = names.named([c.name for c in single], names.LABEL, endings=True) if guess.has_names else []
     known = [name for name in known if not guess.column(name).free_text or len(known) == 1] or known
     likely = [column.name for column in single if column.label_like and column.name != columns.split_column]
@@ -222,6 +225,8 @@ def _label(guess: Guess) -> None:
         others = [name for name in dict.fromkeys((*known[1:], *likely)) if name != known[0]]
         more = f" (others that could be: {listed(others)})" if others else ""
         guess.fill({"label": known[0]}, f"the label is {known[0]!r}{more}")
+    elif guess.task == "retrieval":
+        guess.notes.append("no label was found: the two texts of every row belong together")
     elif guess.task == "pair_matching" and len(numbers) == 1 and not likely:
         guess.fill({"score": numbers[0]}, f"the score is {_shown(guess, numbers[0])} (numbers with fractions)")
     elif len(single) == 1 and len(guess.stats) == 2 and not guess.has_names:

@@ -31,7 +31,7 @@ def detail(guess: Guess) -> None:
     if not column.flat:
         guess.notes.append(f"no row has a label under {columns.label!r}")
         return
-    if guess.task == "pair_matching" and column.fractional:
+    if guess.task in ("pair_matching", "retrieval") and column.fractional:
         guess.fill({"score": columns.label, "label": None}, f"{columns.label!r} holds numbers with fractions: a score")
         return
     _require_labels(guess, column)

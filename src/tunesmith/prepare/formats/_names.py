@@ -15,7 +15,8 @@ LABEL = (
 PAIRS = (
     ("premise", "hypothesis"), ("sentence1", "sentence2"), ("question1", "question2"), ("text1", "text2"),
     ("text_a", "text_b"), ("sentence_a", "sentence_b"), ("q1", "q2"), ("s1", "s2"), ("text", "pair"),
-    ("text", "text_pair"), ("query", "passage"), ("query", "document"), ("问题1", "问题2"), ("句子1", "句子2"),
+    ("text", "text_pair"), ("query", "passage"), ("query", "document"), ("question", "document"),
+    ("question", "passage"), ("question", "article"), ("问题1", "问题2"), ("句子1", "句子2"),
 )  # fmt: skip
 SCORE = ("score", "similarity", "similarity_score", "rating", "relatedness")
 ENTITIES = ("entities", "spans", "entity", "annotations", "ner", "labels", "label")

@@ -1,0 +1,41 @@
+"""Rows become questions with the documents that answer them."""
+
+import pytest
+
+from tunesmith.core.errors import DataError
+from tunesmith.core.example import Document, Example, Relevant, Source
+from tunesmith.prepare.relevance import documents_of, questions_of, require_known
+
+
+def grade(example: Example) -> float:
+    return float(example.gold) if isinstance(example.gold, float) else 1.0
+
+
+def rows(*given: tuple[str, str | None, float | None]) -> list[Example]:
+    return [
+        Example(id=f"r{n}", text=text, pair=pair, gold=gold, source=Source("rows", n))
+        for n, (text, pair, gold) in enumerate(given, start=1)
+    ]
+
+
+def test_rows_of_one_question_are_merged() -> None:
+    examples = rows(
+        ("q", "a", None), ("p", "b", 0.0), ("q", "b", 2.0), ("q", "b", 3.0), ("p", "a", 1.0), ("o", "c", 0.0)
+    )
+    documents = documents_of(examples)
+    assert [document.text for document in documents] == ["a", "b", "c"]
+    assert documents_of(reversed(examples))[0] == documents[2], "a document keeps its name"
+    a, b, _ = (document.id for document in documents)
+    first, second = questions_of(examples, documents, grade)
+    assert (first.id, first.pair, first.source.line) == ("r1", None, 1)
+    assert first.gold == (Relevant(a, "a", 1.0), Relevant(b, "b", 3.0))
+    assert (second.id, second.gold) == ("r5", (Relevant(a, "a", 1.0),))
+
+
+def test_a_document_that_cannot_be_found_counts_or_is_refused() -> None:
+    examples, documents = rows(("q", "a", None), ("q", "b", None)), [Document("7", "a")]
+    (question,) = questions_of(examples, documents, grade)
+    assert isinstance(question.gold, tuple) and len(question.gold) == 2
+    with pytest.raises(DataError, match=r"not among data\.documents") as caught:
+        require_known(documents, examples)
+    assert str(caught.value.place) == "rows:2"
