@@ -13,15 +13,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from tunesmith.core.errors import ModelFileError
-from tunesmith.core.model import Model
+from tunesmith.core.errors import ModelFileError, Place
+from tunesmith.core.model import Backbone, Model
 from tunesmith.methods import _peft_layers, _peft_prompts
 from tunesmith.methods._peft_folder import CONFIG as CONFIG
 from tunesmith.methods._peft_folder import WEIGHTS as WEIGHTS
 from tunesmith.methods._peft_folder import read, write
 from tunesmith.models.hub_names import Problem, has_class, hub_name
+from tunesmith.models.surgery import merge
 
 _LAYERS = ("LORA", "ADALORA", "IA3")
 _PROMPTS = ("PREFIX_TUNING", "PROMPT_TUNING", "P_TUNING")
@@ -29,13 +30,14 @@ _TASK_TYPES: Mapping[Problem, str] = {"token": "TOKEN_CLS", "answer": "QUESTION_
 """Every other problem is one of whole texts"""
 
 
-def write_adapter(model: Model, folder: Path, *, base: str, problem: Problem) -> None:
+def write_adapter(model: Model, folder: Path, *, base: str, problem: Problem, fingerprint: str | None = None) -> None:
     """Write what a method added to `model`, and its head, into `folder`, each file whole or not at all.
 
     Args:
         model: A model that a method was applied to, not merged.
         folder: Made where it is missing; the two files in it are replaced.
         base: What peft calls the base model: the folder or Hub name it will be opened from.
+        fingerprint: Of the backbone's files, so that nobody puts the adapter on another one.
         problem: Decides whether transformers opens it for tokens, for answers or for sequences.
 
     Raises:
@@ -62,7 +64,8 @@ def write_adapter(model: Model, folder: Path, *, base: str, problem: Problem) ->
         "inference_mode": True,
         "modules_to_save": sorted({_saved_module(name) for name in head}),
     }
-    write(folder, own | {f"{root}{name}": tensor for name, tensor in head.items()}, config)
+    tensors = own | {f"{root}{name}": tensor for name, tensor in head.items()}
+    write(folder, tensors, config, backbone=fingerprint)
 
 
 def in_peft_files(model: Model, problem: Problem) -> bool:
@@ -105,6 +108,38 @@ def read_adapter(model: Model, folder: Path) -> None:
     for install in dict.fromkeys(installed.values()):
         install()
     _fill(own_head, head)
+
+
+def fold_adapter(backbone: Backbone, folder: Path, *, fingerprint: str) -> None:
+    """Fold the updates of an adapter into the weights of the backbone it was trained on; its head is left aside.
+
+    Args:
+        backbone: Changed in place.
+        folder: Of an adapter that Tunesmith or peft wrote.
+        fingerprint: Of the backbone, compared with that in the adapter where it holds one.
+
+    Raises:
+        MissingInputError: a file of the adapter is not there.
+        ModelFileError: it is damaged, no update of weights, or was trained on another backbone.
+    """
+    found = read(folder)
+    found.require("peft_type", _LAYERS, "an update of weights, which alone can be folded in")
+    if found.backbone not in (None, fingerprint):
+        raise ModelFileError(
+            f"the adapter was trained on another backbone ({str(found.backbone)[:12]}, not {fingerprint[:12]})",
+            code="TS-METHOD-016",
+            place=Place(file=str(folder / WEIGHTS)),
+            fix="give the backbone, and the adapters below this one, with which it was trained.",
+        )
+    model = Model(backbone, nn.Identity())
+    installed = _peft_layers.read(model, found)
+    lost = [name for name in found.tensors if name not in installed and _peft_layers.is_update(name)]
+    if lost or not installed:
+        raise found.unfit(lost[0] if lost else "", "not of a layer that this backbone has")
+    for install in dict.fromkeys(installed.values()):
+        install()
+    merge(model)
+    backbone.requires_grad_(True)
 
 
 @torch.no_grad()

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 
@@ -16,6 +17,8 @@ from tunesmith.core.strict_json import JsonFault, parse
 from tunesmith.models.weights import read_tensors
 
 WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
+BACKBONE = "backbone"
+"""The key of the fingerprint in the metadata of the weights"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +28,8 @@ class PeftFolder:
     config: Mapping[str, Any]
     tensors: Mapping[str, Tensor]
     folder: Path
+    backbone: str | None = None
+    """Fingerprint of the backbone it was trained on; None where whoever wrote it did not say"""
 
     def whole_number(self, key: str) -> int:
         """A setting above 0.
@@ -82,14 +87,19 @@ class PeftFolder:
         )
 
 
-def write(folder: Path, tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> None:
+def write(
+    folder: Path, tensors: Mapping[str, Tensor], config: Mapping[str, Any], *, backbone: str | None = None
+) -> None:
     """Write both files, each whole or not at all. `tensors` carry the names of the files.
+
+    `backbone` is the fingerprint of what it was trained on; it stands where peft does not look.
 
     Raises:
         StorageError: the disk failed or is full.
     """
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    _write(folder / WEIGHTS, save(plain, metadata={"format": "pt"}))
+    about = {"format": "pt"} | ({BACKBONE: backbone} if backbone else {})
+    _write(folder / WEIGHTS, save(plain, metadata=about))
     _write(folder / CONFIG, json.dumps(config, indent=2, ensure_ascii=False).encode())
 
 
@@ -121,7 +131,9 @@ def read(folder: Path) -> PeftFolder:
         if not is_finite(tensor):
             raise empty.unfit(own, "not finite")
         tensors[own] = tensor
-    return PeftFolder(config, tensors, folder)
+    with safe_open(folder / WEIGHTS, "pt") as file:
+        about = file.metadata() or {}
+    return PeftFolder(config, tensors, folder, about.get(BACKBONE))
 
 
 def _write(file: Path, content: bytes) -> None:

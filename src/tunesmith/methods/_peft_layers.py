@@ -53,6 +53,11 @@ def wrapped_layers(model: Model) -> dict[str, Wrapped]:
     return {hub_name(model, name): module for name, module in places}
 
 
+def is_update(name: str) -> bool:
+    """Whether a tensor of this name is part of an update."""
+    return any(name.endswith(f".{part}") for part in _PARTS)
+
+
 def written(layers: Mapping[str, Wrapped]) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """The tensors of the layers in peft's names, and what its settings say of them."""
     first = next(iter(layers.values()))

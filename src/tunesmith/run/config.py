@@ -48,6 +48,8 @@ class RunConfig:
     silver: SilverSettings | None = None
     seed: int = 0
     backbone: str = "starter:english"
+    adapters: tuple[str, ...] = ()
+    """Folders of adapters that are folded into the backbone first, in this order"""
     task: Task | None = None
     method: Method
     train: TrainSettings
@@ -66,6 +68,7 @@ class RunConfig:
         return {
             "seed": self.seed,
             "backbone": self.backbone,
+            "adapters": list(self.adapters),
             "data": data | data.pop("options"),
             "silver": self.silver.model_dump(mode="json") if self.silver else None,
             "task": self.task.as_table() if self.task else None,
@@ -84,7 +87,7 @@ class RunConfig:
         return replace(self, task=task)
 
 
-KEYS = ("seed", "backbone", "data", "silver", "task", "method", "train", "regularizers", "trackers")
+KEYS = ("seed", "backbone", "adapters", "data", "silver", "task", "method", "train", "regularizers", "trackers")
 
 
 def parsed(table: Mapping[str, Any], *, folder: Path) -> RunConfig:
@@ -114,6 +117,7 @@ def parsed(table: Mapping[str, Any], *, folder: Path) -> RunConfig:
         else None,
         seed=_typed(table, "seed", int, 0),
         backbone=_typed(table, "backbone", str, "starter:english"),
+        adapters=_names(table, "adapters"),
         task=TASKS.make(table["task"], key="task") if table.get("task") is not None else None,
         method=METHODS.make(table.get("method", "full"), key="method"),
         train=validated(TrainSettings, _section(table, "train"), key="train"),
@@ -233,6 +237,15 @@ def _several(table: Mapping[str, Any], key: str, room: Room[C]) -> tuple[C, ...]
             "must be an array of tables", code="TS-CONF-004", place=Place(key=key), fix=f"write [[{key}]] above each."
         )
     return tuple(room.make(item, key=f"{key}.{number}") for number, item in enumerate(tables))
+
+
+def _names(table: Mapping[str, Any], key: str) -> tuple[str, ...]:
+    names = table.get(key, [])
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ConfigError(
+            "must be an array of folders", code="TS-CONF-004", place=Place(key=key), fix=f'write {key} = ["folder"].'
+        )
+    return tuple(names)
 
 
 V = TypeVar("V", int, str)

@@ -31,6 +31,8 @@ def meanings() -> Iterator[tuple[str, Meaning]]:
     """Every documented key with its help; keys of a component are written `method.lora.rank`."""
     yield "seed", Meaning("Decides every random choice of the run.", "int", "0")
     yield "backbone", Meaning("A starter, a folder, or a Hub name.", "str", "starter:english")
+    adapters = "Folders of adapters that are folded into the backbone first, in this order; each was trained on it."
+    yield "adapters", Meaning(adapters, "list[str]", "[]")
     yield from _fields("data", DataSettings)
     yield from _fields("data.split", SplitSettings)
     yield from _fields("data.draws", DrawFiles)

@@ -1,6 +1,7 @@
 """Everything a run needs before its first step: rows, tokenizer, task with its labels, audit and certificate."""
 
-from dataclasses import dataclass
+import hashlib
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tunesmith.core.errors import ConfigError, Place
@@ -9,6 +10,7 @@ from tunesmith.core.model import Backbone
 from tunesmith.core.rooms import TASKS
 from tunesmith.core.task import RankingTask, Task, WritingTask
 from tunesmith.core.tokenizer import Tokenizer
+from tunesmith.methods._peft_files import WEIGHTS, fold_adapter
 from tunesmith.models.checkpoint import Checkpoint, locate
 from tunesmith.models.loading import load_backbone
 from tunesmith.models.template_file import chat_template
@@ -22,6 +24,7 @@ from tunesmith.prepare.search_audit import audited_apart
 from tunesmith.run.config import RunConfig
 from tunesmith.run.data import RunData, load
 from tunesmith.run.documents import read_documents
+from tunesmith.run.folder import RunFolder
 from tunesmith.tasks.extractive_qa import ExtractiveQa, learnt_answer
 from tunesmith.tasks.label_matching import LabelMatching
 from tunesmith.tasks.pair_matching import PairMatching
@@ -93,6 +96,8 @@ def prepared(config: RunConfig, *, rejects: Path | None = None, check: bool = Tr
             fix='give it a length, or set task.kind = "cloze_classification" for answers of the pretrained model.',
         )
     backbone = load_backbone(checkpoint, dropout=config.train.dropout)
+    for name in config.adapters:
+        checkpoint = _folded(backbone, checkpoint, config.path(name))
     longest = min(backbone.max_length - config.method.rows, LONGEST_WINDOW)
     tokenizer = Tokenizer(
         checkpoint.tokenizer_file,
@@ -162,6 +167,17 @@ def _answer_sections(task: Task, splits: dict[str, tuple[Example, ...]]) -> tupl
     if isinstance(task, ExtractiveQa):
         return question_sections(splits, level=task.units)
     return answer_sections(splits) if isinstance(task, WritingTask) else ()
+
+
+def _folded(backbone: Backbone, checkpoint: Checkpoint, adapter: Path) -> Checkpoint:
+    """The checkpoint with an adapter (or that of a run) folded in: what is trained on it has another fingerprint."""
+    own = RunFolder(adapter).adapter
+    adapter = own if own.is_dir() else adapter
+    fold_adapter(backbone, adapter, fingerprint=checkpoint.fingerprint)
+    with (adapter / WEIGHTS).open("rb") as file:
+        both = f"{checkpoint.fingerprint} {hashlib.file_digest(file, 'sha256').hexdigest()}"
+    fingerprint = hashlib.sha256(both.encode()).hexdigest()
+    return replace(checkpoint, name=f"{checkpoint.name} + {adapter}", fingerprint=fingerprint)
 
 
 def certificates_of(task: Task, splits: dict[str, tuple[Example, ...]], tokenizer: Tokenizer) -> dict[str, Certificate]:

@@ -105,9 +105,10 @@ def write_adapter_of(ready: Prepared, model: Model, folder: RunFolder) -> None:
     """Beside the bundle, what was added to the backbone in the files of peft, for a method that has such a form."""
     problem = problem_of(ready.task)
     if in_peft_files(model, problem):
-        starter = ready.checkpoint.name.startswith("starter:")  # a name that peft could not resolve
+        # a name that peft could not resolve, unless there is no place where the backbone lies with its adapters
+        starter = ready.checkpoint.name.startswith("starter:") and not ready.config.adapters
         base = str(ready.checkpoint.folder) if starter else ready.checkpoint.name
-        write_adapter(model, folder.adapter, base=base, problem=problem)
+        write_adapter(model, folder.adapter, base=base, problem=problem, fingerprint=ready.checkpoint.fingerprint)
 
 
 def _cost(folder: RunFolder) -> dict[str, Any]:
