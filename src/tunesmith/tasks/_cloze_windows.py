@@ -51,7 +51,8 @@ class ClozeWindows:
         frame = tokenizer.framing
         self._suffix = () if tokenizer.causal else frame.suffix
         limit = min(tokenizer.max_length, max_length or tokenizer.max_length)
-        inside = sum(map(len, self._own.values())) + asked.longest
+        shown = template.before if tokenizer.causal else template.parts  # what follows is in the blank there
+        inside = sum(len(self._own[part]) for part in shown if part.kind == "words") + asked.longest
         self._room = limit - len(frame.prefix) - len(self._suffix) - inside
         if self._room < 1:
             raise ConfigError(

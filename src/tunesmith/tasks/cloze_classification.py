@@ -99,6 +99,9 @@ class ClozeClassification(LabellingTask):
             label_words(self.verbalizer, self.labels)
         if self.calibration == "pmi" and len(self.content_free or ()) > 1:
             raise ValueError("pmi has one premise: give content_free one text")
+        for name, read in (("word_ids", self.word_ids), ("priors", self.priors)):
+            if read is not None and self.labels is not None and len(read) != len(self.labels):
+                raise ValueError(f"{name} need labels, one for each")
         return self
 
     @property
@@ -152,12 +155,7 @@ class ClozeClassification(LabellingTask):
         task = self.model_copy(update=read)
         if self.calibration == "none" or self.priors is not None:
             return task
-        inputs = premises(
-            self.calibration,
-            examples,
-            content_free=self.content_free,
-            pairs=template.pairs,
-        )
+        inputs = premises(self.calibration, examples, content_free=self.content_free, pairs=template.pairs)
         priors = log_priors(Model(backbone, task.head(backbone)), task.encode(inputs, tokenizer))
         return task.model_copy(update={"priors": priors})
 

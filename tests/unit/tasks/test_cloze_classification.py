@@ -237,6 +237,7 @@ def test_what_would_be_written_into_the_blank_is_told(tiny_backbone: Backbone, t
         ({"verbalizer": {"bad": "same", "good": "same"}}, "have the same word", "task.verbalizer.good"),
         ({"verbalizer": {"bad": " "}}, "blank one", "task.verbalizer.bad"),
         ({"verbalizer": {"bad": []}}, "no word", "task.verbalizer.bad"),
+        ({"labels": ["bad", "good", "other"], "priors": [0.0]}, "priors need labels", "task"),
         ({"calibration": "pmi", "content_free": ["a", "b"]}, "one premise", "task"),
         ({"template": "{text} " + "is so very " * 40 + "[blank]"}, "no room", "task.template"),
     ],
