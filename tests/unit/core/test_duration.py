@@ -34,3 +34,10 @@ def test_anything_else_is_refused_at_its_key(text: str) -> None:
 
 def test_a_long_duration_is_written_so_that_it_parses() -> None:
     assert Duration.parse(str(Duration(10_000_000, "steps"))) == Duration(10_000_000, "steps")
+
+
+def test_no_time_at_all_is_a_duration_where_it_may_be() -> None:
+    for text in ("0 epochs", "0 steps", "0.0 minutes"):
+        assert Duration.parse(text, zero=True).amount == 0
+    with pytest.raises(ConfigError):
+        Duration.parse("-1 epochs", zero=True)

@@ -278,3 +278,19 @@ def test_a_backbone_without_its_head_is_refused(tiny_backbone: Backbone, tiny_to
     task = ClozeClassification(calibration="pmi").bound(rows(*TEXTS[:3]))
     with pytest.raises(ConfigError, match="cannot fill a blank"):
         task.fitted(tiny_backbone, tiny_tokenizer, examples=[])
+
+
+def test_sequences_of_a_window_do_not_see_each_other(causal: tuple[Backbone, Tokenizer]) -> None:
+    backbone, tokenizer = causal
+    examples = rows(*TEXTS[:3])
+    task = fitted(backbone, tokenizer, examples, template="{text} It is [blank]", verbalizer=WORDS)
+    windows = task.encode(examples, tokenizer)
+    batch = collate(windows, ["a", "b", "c"])
+    assert batch.part_counts == tuple(len(window.parts) for window in windows) and min(batch.part_counts) > 1
+    assert batch.window_lengths == tuple(map(len, windows))
+    assert batch.positions.tolist() == [n for length in batch.lengths for n in range(length)]
+    ids = torch.from_numpy(windows[0].input_ids.astype(np.int64)).split(list(windows[0].parts))
+    with torch.inference_mode():
+        together = backbone(batch)[: len(windows[0])].split(list(windows[0].parts))
+        for own, seen in zip(ids, together, strict=True):
+            assert_close(blank_head(backbone)(seen).log_softmax(-1), log_softmaxes(backbone, own.tolist()))
