@@ -96,7 +96,8 @@ def table():
     for variant, rows in found.items():
         values = {m: sorted(row["metrics"][m]["value"] for row in rows) for m in SHOWN}
         cells = (f"{statistics.median(v):.3f} [{v[0]:.3f}, {v[-1]:.3f}]" for v in values.values())
-        print(f"| tuned, {variant} ({len(rows)} seeds) | {' | '.join(cells)} |")
+        seeds = " ".join(str(row["seed"]) for row in rows)
+        print(f"| tuned, {variant}; seed {seeds} | {' | '.join(cells)} |")
 
 
 def main():

@@ -4,7 +4,10 @@ import pytest
 
 from tunesmith.core.errors import DataError
 from tunesmith.core.example import Document, Example, Relevant, Source
+from tunesmith.core.tokenizer import Tokenizer
+from tunesmith.prepare.audit import audit
 from tunesmith.prepare.relevance import documents_of, questions_of, require_known
+from tunesmith.prepare.search_audit import audited_apart
 
 
 def grade(example: Example) -> float:
@@ -39,3 +42,21 @@ def test_a_document_that_cannot_be_found_counts_or_is_refused() -> None:
     with pytest.raises(DataError, match=r"not among data\.documents") as caught:
         require_known(documents, examples)
     assert str(caught.value.place) == "rows:2"
+
+
+def test_an_audit_measures_both_texts_and_finds_questions_that_leak(tiny_tokenizer: Tokenizer) -> None:
+    train = rows(("where is it", "look " * 100, None), ("who are you", "us", None))
+    test = rows(("Where  is it", "another document", None), ("a new one", "look " * 100, None))
+    splits = {"train": train, "test": test}
+    report = audited_apart(audit(splits), splits, tokenizer=tiny_tokenizer, max_length=None)
+    sections = {section.title: section for section in report.sections}
+    assert sections["Leaks between splits"].status == "fail"
+    assert "1 of 2 evaluation rows" in sections["Leaks between splits"].summary
+    assert sections["Length"].summary.startswith("2 text(s) exceed the window of 64 tokens and are CUT")
+    assert [(row["split"], row["text"]) for row in sections["Length"].rows[:2]] == [
+        ("train", "question"),
+        ("train", "document"),
+    ]
+    clean = {"train": train[1:], "test": test[1:]}
+    found = audited_apart(audit(clean), clean, tokenizer=tiny_tokenizer, max_length=200)
+    assert next(s.status for s in found.sections if s.title == "Leaks between splits") == "ok"
