@@ -1,11 +1,14 @@
 """Rows become questions with the documents that answer them."""
 
+from pathlib import Path
+
 import pytest
 
 from tunesmith.core.errors import DataError
 from tunesmith.core.example import Document, Example, Relevant, Source
 from tunesmith.core.tokenizer import Tokenizer
 from tunesmith.prepare.audit import audit
+from tunesmith.prepare.reading import detect, read
 from tunesmith.prepare.relevance import documents_of, questions_of, require_known
 from tunesmith.prepare.search_audit import audited_apart
 
@@ -60,3 +63,17 @@ def test_an_audit_measures_both_texts_and_finds_questions_that_leak(tiny_tokeniz
     clean = {"train": train[1:], "test": test[1:]}
     found = audited_apart(audit(clean), clean, tokenizer=tiny_tokenizer, max_length=200)
     assert next(s.status for s in found.sections if s.title == "Leaks between splits") == "ok"
+
+
+def test_two_texts_and_nothing_else_are_taken_for_a_search(tmp_path: Path) -> None:
+    file = tmp_path / "rows.jsonl"
+    file.write_text('{"query": "where is it?", "passage": "over there"}\n{"query": "who?", "passage": "us all"}\n')
+    finding = detect(file)
+    assert finding.task == "retrieval"
+    assert [(row.text, row.pair, row.gold) for row in read(file, finding.format)] == [
+        ("where is it?", "over there", None),
+        ("who?", "us all", None),
+    ]
+    file.write_text('{"query": "where is it?", "passage": "over there", "label": "no"}\n' * 2)
+    asked = detect(file, given={"task": "retrieval"})
+    assert next(read(file, asked.format)).gold == "no"

@@ -225,7 +225,8 @@ def _label(guess: Guess) -> None:
         others = [name for name in dict.fromkeys((*known[1:], *likely)) if name != known[0]]
         more = f" (others that could be: {listed(others)})" if others else ""
         guess.fill({"label": known[0]}, f"the label is {known[0]!r}{more}")
-    elif guess.task == "retrieval":
+    elif guess.task == "retrieval" or (guess.task == "pair_matching" and not guess.asked and not guess.free()):
+        guess.task = "retrieval"  # two texts and nothing else
         guess.notes.append("no label was found: the two texts of every row belong together")
     elif guess.task == "pair_matching" and len(numbers) == 1 and not likely:
         guess.fill({"score": numbers[0]}, f"the score is {_shown(guess, numbers[0])} (numbers with fractions)")
