@@ -21,6 +21,7 @@ def test_it_is_the_symmetric_divergence_of_two_passes(
     model, batch = tiny_model(task, dropout=0.3).train(), random_batch((5, 9, 4))
     torch.manual_seed(1)
     output = model(batch)
+    assert output.logits.requires_grad  # the head draws its dropout when it is asked, as the loss asks it first
     state = torch.get_rng_state()
     found = RDrop().term(Step(model, task, batch, output))
     torch.set_rng_state(state)
