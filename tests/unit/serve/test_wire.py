@@ -165,7 +165,14 @@ def fits(value, schema, components):
     schema = resolved(schema, components)
     if "anyOf" in schema:
         return any(fits(value, option, components) for option in schema["anyOf"])
-    kinds = {"string": str, "integer": int, "number": (int, float), "object": dict, "array": list, "null": type(None)}
+    kinds = {
+        "string": str,
+        "integer": int,
+        "number": (int, float),
+        "object": dict,
+        "array": list,
+        "null": type(None),
+    } | {"boolean": bool}
     named = schema.get("type", [])
     if named and not any(isinstance(value, kinds[kind]) for kind in ([named] if isinstance(named, str) else named)):
         return False
