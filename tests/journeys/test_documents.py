@@ -84,7 +84,8 @@ def test_every_configuration_is_accepted(file: Path) -> None:
             continue
         if "split" in table:
             table = {"data": table}
-        table.setdefault("data", {}).setdefault("train", "train.jsonl")
+        if "draws" not in table.setdefault("data", {}):
+            table["data"].setdefault("train", "train.jsonl")
         if table.get("regularizers", [{}])[0].get("kind") != "confidence_penalty":
             parsed(table, folder=file.parent)
 
@@ -96,6 +97,7 @@ def test_every_row_of_data_is_read(file: Path, tmp_path: Path) -> None:
         data = tmp_path / f"{number}.jsonl"
         data.write_text(f"{json.dumps(row)}\n" * 3, encoding="utf-8")
         given = {"task": "token_classification"} if "entities" in row else {}
+        given |= {"task": "retrieval"} if "article" in row else {}
         finding = detect(data, given=given)
         assert all(
             isinstance(example, Example) and (example.gold or example.pair) for example in read(data, finding.format)

@@ -120,7 +120,8 @@ class Manifest(_Closed):
     @property
     def reads_pairs(self) -> bool:
         """Whether a question consists of two texts."""
-        return self.task["kind"] == "pair_matching" or (self.task["kind"] == "retrieval" and not self.documents)
+        kind = self.task["kind"]
+        return kind in ("pair_matching", "extractive_qa") or (kind == "retrieval" and not self.documents)
 
     @property
     def sha256(self) -> str:

@@ -110,6 +110,9 @@ def parsed(table: Mapping[str, Any], *, folder: Path) -> RunConfig:
         raise ConfigError(
             "unknown key", code="TS-CONF-003", place=Place(key="data.options"), fix="write format options in [data]."
         )
+    if "train" not in data and "draws" not in data and (data.get("shots") != 0 or "test" not in data):
+        fix = "name the rows to learn from; only a run with shots = 0 and a test file can do without."
+        raise ConfigError("this key is required", code="TS-CONF-003", place=Place(key="data.train"), fix=fix)
     return RunConfig(
         data=validated(DataSettings, {**data, "options": options}, key="data"),
         silver=validated(SilverSettings, _section(table, "silver"), key="silver")
