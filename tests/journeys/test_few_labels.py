@@ -55,5 +55,3 @@ def test_what_cannot_be_drawn_is_said(tunesmith: Any, tmp_path: Path, tiny_bert_
     config = write(tmp_path, tiny_bert_folder)
     assert "TS-CLI-006" in tunesmith("train", config, "--draws", 2).err
     assert "TS-CLI-007" in tunesmith("train", config, "--draws", 2, "--shots", 2, "--resume").err
-    plan = tunesmith("train", config, "--shots", 0, "--plan")
-    assert plan.code == 78 and "TS-RUN-031" in plan.err

@@ -10,12 +10,13 @@ import pytest
 
 from tunesmith.bundle.predictor import load as open_predictor
 from tunesmith.core.errors import ConfigError
-from tunesmith.run.cells import Ended, ran
+from tunesmith.run.cells import Cell
 from tunesmith.run.config import RunConfig, parsed
 from tunesmith.run.data import load
 from tunesmith.run.draws import draw_cells, over_draws, require_same_draws
 from tunesmith.run.events import Finished, Noted
 from tunesmith.run.folder import opened, read_json
+from tunesmith.run.probe import probed
 from tunesmith.run.stored_run import stored_run
 from tunesmith.run.train import run
 
@@ -87,6 +88,12 @@ def test_only_label_matching_answers_without_rows(config: Any) -> None:
     assert caught.value.code == "TS-RUN-030"
 
 
+def test_there_is_nothing_to_plan_without_rows(config: Any, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        probed(config(shots=0, test="test.jsonl"), opened(tmp_path / "plan", resume=False))
+    assert caught.value.code == "TS-RUN-031"
+
+
 def finished(config: RunConfig, name: str) -> dict[str, Any]:
     """The report of a run."""
     folder = opened(config.folder / name, resume=False)
@@ -117,21 +124,18 @@ def test_a_run_without_any_row_is_a_run_like_any_other(config: Any, tmp_path: Pa
 
 
 @pytest.fixture
-def drawn(config: Any, tiny_bert_folder: Path, tmp_path: Path) -> Any:
-    """Three draws, of which two are done already and the one between them fails: `(cells, outcomes)`."""
+def cells(config: Any, tiny_bert_folder: Path, tmp_path: Path) -> list[Cell]:
+    """Three draws, of which all but the second are finished."""
     made = table(tiny_bert_folder, shots=2, test="test.jsonl")
+    config(shots=2)  # writes the rows
     cells = draw_cells(parsed(made, folder=tmp_path), made, draws=3, folder=tmp_path / "runs")
     for cell in (cells[0], cells[2]):
         list(run(parsed(cell.table, folder=tmp_path), opened(cell.folder, resume=False), origins={}))
-    broken = {**made, "data": {**made["data"], "shots": 99, "draw": 1}}
-    cells[1] = type(cells[1])(method="full", seed=0, draw=1, table=broken, folder=cells[1].folder)
-    events = ran(cells, folder=tmp_path, origins={}, should_stop=lambda: None)
-    return cells, {event.cell.name: event.outcome for event in events if isinstance(event, Ended)}
+    return cells
 
 
-def test_a_draw_that_fails_takes_no_other_with_it_and_the_rest_is_summed_up(drawn: Any, tmp_path: Path) -> None:
-    cells, outcomes = drawn
-    assert outcomes == {"draw 0": "finished", "draw 1": "failed", "draw 2": "finished"}
+def test_what_is_finished_is_summed_up_and_what_is_not_is_named(cells: list[Cell], tmp_path: Path) -> None:
+    assert [cell.name for cell in cells] == ["draw 0", "draw 1", "draw 2"]
     found = over_draws(cells, failures={"draw 1": "failed: too few rows"})
     assert found is not None and found.missing == {"draw 1": "failed: too few rows"}
     reports = [read_json(tmp_path / "runs" / f"draw{draw}" / "report.json") for draw in (0, 2)]
@@ -149,7 +153,7 @@ def test_a_draw_that_fails_takes_no_other_with_it_and_the_rest_is_summed_up(draw
     assert all(row.rows == 4 for row in found.rows)
     require_same_draws([cells[0], cells[2]], base=tmp_path)
     other = {**cells[0].table, "data": {**cells[0].table["data"], "shots": 3}}
-    changed = type(cells[0])(method="full", seed=0, draw=0, table=other, folder=cells[0].folder)
+    changed = Cell(method="full", seed=0, draw=0, table=other, folder=cells[0].folder)
     with pytest.raises(ConfigError, match="was run with 2, now it says 3") as caught:
         require_same_draws([changed], base=tmp_path)
     assert caught.value.code == "TS-RUN-032" and str(caught.value.place) == "data.shots"
