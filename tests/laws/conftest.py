@@ -77,6 +77,14 @@ def documents(draw: random.Random, count: int) -> list[Example]:
     return rows
 
 
+def scored_texts(draw: random.Random, count: int) -> list[Example]:
+    return [example(draw, number, number * 0.25 - 1.0) for number in range(count)]
+
+
+def scored_long_texts(draw: random.Random, count: int) -> list[Example]:
+    return [example(draw, number, number * 2.5, longest=90) for number in range(count)]
+
+
 def entities(draw: random.Random, count: int) -> list[Example]:
     made = []
     for number in range(count):
@@ -161,6 +169,10 @@ MADE: dict[str, list[tuple[str, Maker, dict[str, object]]]] = {
             {"template": "{pair} ? [blank] , {text}", "word_ids": [[[41]], [[42]]], "priors": [-1.0, -0.5]},
         ),
     ],
+    "text_regression": [
+        ("scores", scored_texts, {}),
+        ("long texts", scored_long_texts, {"stride": 10}),
+    ],
     "pair_matching": [
         ("classes", pairs, {}),
         ("scores", scored_pairs, {}),
@@ -211,7 +223,7 @@ CASES = [
 
 LABELLING = [case for case in CASES if issubclass(TASKS.component(case.values[0].kind), LabellingTask)]  # type: ignore[union-attr]
 WITHOUT_CLASSES = (
-    *("pair_matching: scores", "pair_matching: symmetric"),
+    *("text_regression: scores", "text_regression: long texts", "pair_matching: scores", "pair_matching: symmetric"),
     *("retrieval: contrastive", "retrieval: symmetric", "retrieval: cosine"),
 )
 REFUSED = {("label_smoothing", case) for case in WITHOUT_CLASSES}

@@ -84,7 +84,7 @@ def _answers(manifest: Manifest) -> list[str]:
     if manifest.task["kind"] == "generation":
         return ["An answer that is written token by token. It may be wrong, and may state what was never said."]
     if not manifest.labels:
-        return ["A score for a pair of texts."]
+        return [f"A score for a {'text' if manifest.task['kind'] == 'text_regression' else 'pair of texts'}."]
     shown = ", ".join(f"`{_plain(label)}`" for label in manifest.labels[:100])
     more = f" and {len(manifest.labels) - 100} more" if len(manifest.labels) > 100 else ""
     return [f"{len(manifest.labels)} classes: {shown}{more}."]

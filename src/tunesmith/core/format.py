@@ -17,7 +17,13 @@ from tunesmith.core.errors import DataError
 from tunesmith.core.example import Example
 
 TaskKind = Literal[
-    "token_classification", "text_classification", "pair_matching", "retrieval", "extractive_qa", "generation"
+    "token_classification",
+    "text_classification",
+    "text_regression",
+    "pair_matching",
+    "retrieval",
+    "extractive_qa",
+    "generation",
 ]
 """What rows can be for: entities in a text, labels of a text, the relation of two texts, documents that answer a
 question, answers in a text, or answers to be written."""

@@ -3,7 +3,7 @@
 spans        all_outside, dictionary
 labels       majority, tfidf_logistic
 multilabel   majority, tfidf_logistic
-scores       mean, tfidf_cosine
+scores       mean, tfidf_cosine for pairs, tfidf_ridge for single texts
 ranking      random, popular, bm25
 texts        frequent_answer, nearest_answer
 answers      no_answer where the training rows have such, most_similar_sentence
@@ -114,7 +114,10 @@ def _for_scores(train: Sequence[Example], test: Sequence[Example]) -> dict[str, 
     golds = [float(example.gold) for example in train if isinstance(example.gold, int | float)]
     mean = float(np.mean(golds))
     found = {"mean": [Prediction.about(example, mean) for example in test]}
-    if test:
+    if test and all(example.pair is None for example in test):
+        scores = tfidf.regressed(train, golds, test)
+        found["tfidf_ridge"] = [Prediction.about(example, score) for example, score in zip(test, scores, strict=True)]
+    elif test:
         scores = tfidf.similarities(train, golds, test)
         found["tfidf_cosine"] = [Prediction.about(example, score) for example, score in zip(test, scores, strict=True)]
     return found

@@ -3,7 +3,7 @@
 spans        token_classification
 labels       text_classification, label_matching, cloze_classification, pair_matching with classes
 multilabel   text_classification whose gold is a tuple
-scores       pair_matching whose gold is a number, retrieval that learns scores
+scores       text_regression, pair_matching whose gold is a number, retrieval that learns scores
 ranking      retrieval: the documents that answer, the best first
 texts        generation: one reference or several
 answers      extractive_qa: spans of the context, or none where the question has no answer there
@@ -25,6 +25,7 @@ KINDS = (
     "text_classification",
     "label_matching",
     "cloze_classification",
+    "text_regression",
     "pair_matching",
     "retrieval",
     "generation",
@@ -65,7 +66,7 @@ def form_of(prediction: Prediction, kind: str) -> str:
             return "multilabel"
         case "text_classification" | "pair_matching", str():
             return "labels"
-        case "pair_matching" | "retrieval", int() | float():
+        case "text_regression" | "pair_matching" | "retrieval", int() | float():
             return "scores"
         case "retrieval", tuple():
             return "ranking"

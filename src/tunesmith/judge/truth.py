@@ -41,6 +41,7 @@ BASELINE_NAMES: Mapping[str, tuple[str, str]] = {
     "tfidf_logistic": ("TF-IDF + logistic regression", "TF-IDF + 逻辑回归"),
     "mean": ("the mean score", "平均分"),
     "tfidf_cosine": ("TF-IDF cosine", "TF-IDF 余弦"),
+    "tfidf_ridge": ("TF-IDF + ridge regression", "TF-IDF + 岭回归"),
     "random": ("random documents", "随机文档"),
     "popular": ("the documents asked for most", "最常被问到的文档"),
     "bm25": ("BM25", "BM25"),

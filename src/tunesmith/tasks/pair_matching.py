@@ -27,7 +27,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from tunesmith.core.batch import Batch, Encoding
-from tunesmith.core.errors import ConfigError, DataError, Place
+from tunesmith.core.errors import DataError
 from tunesmith.core.example import Example
 from tunesmith.core.model import Backbone, Output
 from tunesmith.core.prediction import Prediction
@@ -38,7 +38,7 @@ from tunesmith.tasks._answers import label_predictions
 from tunesmith.tasks._labels import ClassWeights, as_one, inventory, one_label, resolved, unknown_label
 from tunesmith.tasks._losses import at_least_fp32, class_excess, class_losses
 from tunesmith.tasks._pairs import pair_window, paired
-from tunesmith.tasks._scores import range_of, score_of
+from tunesmith.tasks._scores import no_classes, range_of, scaled, score_divergence, score_predictions
 from tunesmith.tasks._sequence import Targets, averaged, chunks, unseen, window
 
 
@@ -126,7 +126,7 @@ class PairMatching(LabellingTask):
         """KL of the class distributions; of scores, the KL of two normal distributions of variance 1; [M]."""
         if self.score_range is None:
             return super().divergence(first, second)
-        return (at_least_fp32(first) - at_least_fp32(second)).square().sum(-1) / 2
+        return score_divergence(first, second)
 
     def excess(self, scores: Tensor, batch: Batch) -> Tensor:
         """CE(uniform) - CE(y) of the classes; [M].
@@ -137,12 +137,7 @@ class PairMatching(LabellingTask):
         assert batch.targets is not None, "a loss needs gold"
         if self.score_range is None:
             return class_excess(scores, batch.targets)
-        raise ConfigError(
-            "a score has no classes to smooth over",
-            code="TS-TUNE-040",
-            place=Place(key="regularizers"),
-            fix='leave out kind = "label_smoothing".',
-        )
+        raise no_classes()
 
     def loss(self, output: Output, batch: Batch, *, head: nn.Module) -> Tensor:
         """The weighted sum of (focal) cross-entropies, or of squared errors of scores scaled to [0, 1]."""
@@ -169,12 +164,7 @@ class PairMatching(LabellingTask):
         truncated = unseen(encodings, len(examples))
         if self.score_range is None:
             return label_predictions(examples, torch.softmax(means, -1), self.label_names, truncated=truncated)
-        low, high = self.score_range
-        scores = (low + means.squeeze(-1).double() * (high - low)).tolist()
-        return [
-            Prediction.about(example, score, truncated=cut)
-            for example, score, cut in zip(examples, scores, truncated, strict=True)
-        ]
+        return score_predictions(examples, means, self.score_range, truncated=truncated)
 
     @property
     def main_metric(self) -> str:
@@ -190,8 +180,7 @@ class PairMatching(LabellingTask):
         if example.gold is None:
             return None
         if self.score_range is not None:
-            low, high = self.score_range
-            return np.array([(score_of(example) - low) / (high - low)], np.float32)
+            return np.array([scaled(example, self.score_range)], np.float32)
         name = one_label(example)
         if name not in index:
             raise unknown_label(example, name)

@@ -1,5 +1,7 @@
 """Which column is the text, the pair, the label, the entities: by name, by shape, and only then by statistics."""
 
+from collections.abc import Callable, Mapping
+
 from tunesmith.core.errors import DataError
 from tunesmith.prepare.formats import _names as names
 from tunesmith.prepare.formats._guess import Guess, listed
@@ -39,8 +41,8 @@ def choose(guess: Guess) -> None:
             guess.task = "pair_matching"
     if not guess.columns.text and not guess.columns.tokens:
         _text(guess)
-    if guess.task == "token_classification":
-        _entity_details(guess)
+    if own := _OWN_GOLD.get(guess.task or ""):
+        own(guess)
         return
     guess.task = guess.task or "text_classification"
     if guess.task in PAIRED and not guess.columns.pair:
@@ -208,6 +210,22 @@ def _entity_details(guess: Guess) -> None:
     guess.spans = guess.spans.model_copy(update=update)
 
 
+def _score(guess: Guess) -> None:
+    """The number that a text is scored with."""
+    if guess.columns.score:
+        return
+    if guess.columns.label:
+        guess.fill({"score": guess.columns.label, "label": None})
+        return
+    numbers = [column.name for column in guess.free() if column.numeric and column.name != guess.columns.split_column]
+    known = names.named(numbers, (*names.SCORE, *names.LABEL), endings=True) if guess.has_names else []
+    found = known or (numbers if len(numbers) == 1 else [])
+    if found:
+        guess.fill({"score": found[0]}, f"the score is {_shown(guess, found[0])}")
+    else:
+        guess.notes.append("no score was found: the rows are read as unlabelled")
+
+
 def _label(guess: Guess) -> None:
     columns = guess.columns
     if columns.label or columns.score:
@@ -248,3 +266,7 @@ def _without_label(guess: Guess, likely: list[str]) -> None:
         code="TS-DATA-008",
         fix=f"name it with `label` (or `score`, `entities`, `tags`); {hint}Columns: {listed(list(guess.stats))}.",
     )
+
+
+_OWN_GOLD: Mapping[str, Callable[[Guess], None]] = {"token_classification": _entity_details, "text_regression": _score}
+"""Tasks whose gold is no label of a text or a pair"""

@@ -47,7 +47,7 @@ def _require_labels(guess: Guess, column: ColumnStats) -> None:
         raise guess.refusal(
             f"the label column {column.name!r} holds numbers with fractions",
             code="TS-DATA-009",
-            fix="name a column with classes as `label`; a score needs two texts (`text`, `pair`, `score`).",
+            fix='set task = "text_regression" for a score of each text, or name a column with classes as `label`.',
         )
     if column.free_text:
         others = [other.name for other in guess.free() if other.label_like]
