@@ -64,7 +64,8 @@ def load(config: RunConfig, *, rejects: Path | None = None) -> RunData:
     for name in others:
         found = detect(config.path(files[name]), given=_as_training(config, finding, rows[first]) | given)
         notes += [f"{name}: {note}" for note in found.notes if note not in finding.notes]
-        rows[name] = _read(config, found, name, rejects)
+        own = _read(config, found, name, rejects)
+        rows[name] = _asked_once(own) if finding.task == WRITTEN else own
     record: dict[str, Any] = {"files": files}
     if data.limit is not None:
         rows = _thinned(rows, data.limit, labelled=finding.task != WRITTEN)
