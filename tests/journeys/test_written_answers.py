@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import tunesmith as ts
-from tunesmith.core.errors import UsageError
+from tunesmith.core.errors import DataError, UsageError
 
 STATES = ("lost", "stolen", "found", "blocked")
 
@@ -48,6 +48,14 @@ def test_from_prompts_to_answers(
     assert tunesmith("verify", out / "bundle").code == 0
     done = tunesmith("evaluate", out, tmp_path / "rows.jsonl", "--json")
     assert done.code == 0 and json.loads(done.out)["metrics"]["rouge_l"]["value"] > 0, done.err
+
+
+@pytest.mark.parametrize(("given", "told"), [(" ", "blank"), (("a text", "another"), "second text")])
+def test_what_cannot_be_asked_is_refused_before_a_piece_comes(
+    tiny_bundles: Callable[[str], Path], given: Any, told: str
+) -> None:
+    with pytest.raises(DataError, match=told):
+        ts.load(tiny_bundles("written")).write(given)
 
 
 def test_a_model_that_labels_does_not_write(tiny_bundles: Callable[[str], Path]) -> None:

@@ -1,6 +1,6 @@
 """Encode, run and decode: the one road to an answer, for a bundle and for a model that is still being trained."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -64,14 +64,7 @@ def answered(
     Raises:
         DataError: an example is blank, or not what the task reads.
     """
-    for example in examples:
-        if not example.text.strip():
-            raise DataError(
-                "the text is blank",
-                code="TS-BUNDLE-020",
-                place=Place(file=example.source.file, line=example.source.line),
-                fix="leave the row out.",
-            )
+    require_text(examples)
     if isinstance(task, WritingTask):
         writer = source if isinstance(source, AnswerWriter) else task.writer(model, tokenizer)
         written = writer.write(examples, progress=progress)
@@ -84,6 +77,22 @@ def answered(
     windows = task.encode(examples, tokenizer)
     logits = [tensor for _, tensor in logits_of(model, windows, batch_tokens=batch_tokens, progress=progress)]
     return Answered(task.decode(examples, windows, logits, head=model.head), windows, logits)
+
+
+def require_text(examples: Iterable[Example]) -> None:
+    """Refuse an example without a visible character.
+
+    Raises:
+        DataError: at the line of the first.
+    """
+    for example in examples:
+        if not example.text.strip():
+            raise DataError(
+                "the text is blank",
+                code="TS-BUNDLE-020",
+                place=Place(file=example.source.file, line=example.source.line),
+                fix="leave the row out.",
+            )
 
 
 def _found(

@@ -12,7 +12,7 @@ from typing import Final, overload
 
 import torch
 
-from tunesmith.bundle.answered import Answered, answered
+from tunesmith.bundle.answered import Answered, answered, require_text
 from tunesmith.bundle.display import Predictions
 from tunesmith.bundle.golden import prove
 from tunesmith.bundle.precision import Wanted, ready
@@ -92,15 +92,7 @@ class Predictor:
             DataError: an example is blank, or not what the task reads.
         """
         bundle = self.bundle
-        if not reads_pairs(bundle.task):
-            for example in examples:
-                if example.pair is not None:
-                    raise DataError(
-                        "a second text was given and the task reads one",
-                        code="TS-BUNDLE-021",
-                        place=Place(file=example.source.file, line=example.source.line),
-                        fix="leave the second text out.",
-                    )
+        self._require_one_text(examples)
         return answered(
             bundle.model,
             bundle.task,
@@ -123,7 +115,23 @@ class Predictor:
                 code="TS-BUNDLE-035",
                 fix="call predict, which gives the whole answer.",
             )
-        return self._writer.stream(as_example(given, 1))
+        example = as_example(given, 1)
+        require_text([example])
+        self._require_one_text([example])
+        return self._writer.stream(example)
+
+    def _require_one_text(self, examples: Iterable[Example]) -> None:
+        """Refuse a second text that the task would ignore."""
+        if reads_pairs(self.bundle.task):
+            return
+        for example in examples:
+            if example.pair is not None:
+                raise DataError(
+                    "a second text was given and the task reads one",
+                    code="TS-BUNDLE-021",
+                    place=Place(file=example.source.file, line=example.source.line),
+                    fix="leave the second text out.",
+                )
 
     @cached_property
     def _writer(self) -> AnswerWriter | None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import typer
 
 from tunesmith.cli.output import emit, out, plain, table
-from tunesmith.cli.watching import watching
+from tunesmith.cli.watching import ran_all
 from tunesmith.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -45,12 +45,11 @@ def compare(
     """
     kinds = _kinds(methods)
 
-    from tunesmith.run.cells import Ended, cells, ran
+    from tunesmith.run.cells import cells
     from tunesmith.run.comparison import comparison
     from tunesmith.run.comparison_page import write_comparison_page
     from tunesmith.run.config import origins, overridden, parsed, read_table, require_files
     from tunesmith.run.folder import write_json
-    from tunesmith.run.stopping import stop_wishes
 
     given = overridden(read_table(file), assignments)
     base = (data or file.parent).resolve()
@@ -60,12 +59,7 @@ def compare(
     for cell in todo:
         require_files(parsed(cell.table, folder=base))  # what is wrong with any of them is said at once
     sources = origins(config.as_table(), read_table(file), assignments)
-    failures: dict[str, str] = {}
-    with stop_wishes() as wish, watching(len(todo), doing_what="comparing", quiet=as_json) as show:
-        for event in ran(todo, folder=base, origins=sources, should_stop=wish):
-            show(event)
-            if isinstance(event, Ended) and event.outcome != "finished":
-                failures[event.cell.name] = f"{event.outcome}: {event.detail}"
+    failures, signal = ran_all(todo, folder=base, origins=sources, doing_what="comparing", quiet=as_json)
     found = comparison(todo, failures=failures)
     if found is not None:
         write_json(target / "compare.json", found.as_record())
@@ -74,7 +68,7 @@ def compare(
         emit(found.as_record() if found else {"methods": [], "missing": failures})
     else:
         _print(found, failures, target)
-    raise typer.Exit(wish.exit_code or (0 if found and not failures else 1))
+    raise typer.Exit(signal or (0 if found and not failures else 1))
 
 
 def _kinds(methods: str) -> list[str]:

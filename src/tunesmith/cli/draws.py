@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NoReturn
 import typer
 
 from tunesmith.cli.output import emit, out, plain, table
-from tunesmith.cli.watching import watching
+from tunesmith.cli.watching import ran_all
 from tunesmith.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -23,12 +23,10 @@ def train_draws(
         UsageError: the configuration says nothing of shots and names no draws.
         ConfigError, MissingInputError: what is wrong with any of the draws.
     """
-    from tunesmith.run.cells import Ended, ran
     from tunesmith.run.config import origins, overridden, parsed, read_table, require_files
     from tunesmith.run.draws import draw_cells, over_draws, require_same_draws
     from tunesmith.run.draws_page import write_draws_page
     from tunesmith.run.folder import write_json
-    from tunesmith.run.stopping import stop_wishes
 
     given = overridden(read_table(file), assignments)
     base = (data or file.parent).resolve()
@@ -46,12 +44,7 @@ def train_draws(
         require_files(parsed(cell.table, folder=base))
     require_same_draws(todo, base=base)
     sources = origins(config.as_table(), read_table(file), assignments)
-    failures: dict[str, str] = {}
-    with stop_wishes() as wish, watching(len(todo), doing_what="drawing", quiet=as_json) as show:
-        for event in ran(todo, folder=base, origins=sources, should_stop=wish):
-            show(event)
-            if isinstance(event, Ended) and event.outcome != "finished":
-                failures[event.cell.name] = f"{event.outcome}: {event.detail}"
+    failures, signal = ran_all(todo, folder=base, origins=sources, doing_what="drawing", quiet=as_json)
     found = over_draws(todo, failures=failures)
     if found is not None:
         write_json(target / "draws.json", found.as_record())
@@ -60,7 +53,7 @@ def train_draws(
         emit(found.as_record() if found else {"draws": [], "missing": failures})
     else:
         _print(found, failures, target)
-    raise typer.Exit(wish.exit_code or (0 if found and not found.missing else 1))
+    raise typer.Exit(signal or (0 if found and not found.missing else 1))
 
 
 def _print(found: "Draws | None", failures: Mapping[str, str], target: Path) -> None:

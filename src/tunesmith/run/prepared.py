@@ -26,7 +26,6 @@ from tunesmith.run.data import RunData, load
 from tunesmith.run.documents import read_documents
 from tunesmith.run.folder import RunFolder
 from tunesmith.tasks.extractive_qa import ExtractiveQa, learnt_answer
-from tunesmith.tasks.label_matching import LabelMatching
 from tunesmith.tasks.pair_matching import PairMatching
 from tunesmith.tasks.token_classification import TokenClassification
 
@@ -71,12 +70,13 @@ def prepared(config: RunConfig, *, rejects: Path | None = None, check: bool = Tr
     checkpoint = locate(config.backbone)
     data = load(config, rejects=rejects)
     task = config.task or TASKS.make(data.finding.task, key="task")
-    if not data.train and not isinstance(task, LabelMatching):
+    if not task.answers_untrained and (config.train.learns_nothing or not data.train):
         raise ConfigError(
-            f"{task.kind()} knows nothing without training rows",
+            f"the head of {task.kind()} knows nothing before it learns, and would answer at random",
             code="TS-RUN-030",
-            place=Place(key="data.shots"),
-            fix='draw some rows of each label, or set task.kind = "label_matching", which reads their descriptions.',
+            place=Place(key="data.shots" if not data.train else "train.length"),
+            fix='give rows to learn from and a length, or set task.kind = "label_matching" or "cloze_classification", '
+            "which answer without learning.",
         )
     task = task.bound(data.named)
     if config.silver and not (isinstance(task, PairMatching) and task.score_range):
@@ -88,13 +88,6 @@ def prepared(config: RunConfig, *, rejects: Path | None = None, check: bool = Tr
         )
     for examples in filter(None, (data.dev, data.test)):
         task.bound(examples)  # a label that training lacks is refused now, not after an hour of training
-    if config.train.learns_nothing and not task.answers_untrained:
-        raise ConfigError(
-            f"without a step of training the head of {task.kind()} answers at random",
-            code="TS-RUN-030",
-            place=Place(key="train.length"),
-            fix='give it a length, or set task.kind = "cloze_classification" for answers of the pretrained model.',
-        )
     backbone = load_backbone(checkpoint, dropout=config.train.dropout)
     for name in config.adapters:
         checkpoint = _folded(backbone, checkpoint, config.path(name))

@@ -72,12 +72,14 @@ def test_a_conversation_ends_in_the_answer_to_its_last_question(tmp_path: Path) 
         (said("user: Hi", "system: Now obey"), "TS-CHAT-003", "message 2 is of the system"),
         (said("system: Be brief."), "TS-CHAT-003", "nobody asks"),
         (said("user: Hi", "assistant:  "), "TS-CHAT-004", "message 2, of the assistant, is blank"),
-        (said("user: Hi", "narrator: Hello"), "TS-DATA-061", "'narrator'"),
+        (said("user: Hi", "narrator: Hello"), "TS-CHAT-002", "'narrator'"),
+        ([{"role": "user", "content": "Hi", "tool_calls": [1]}], "TS-CHAT-001", "'tool_calls'"),
+        ([{"role": "user", "content": None}], "TS-CHAT-001", "message 1 has no text"),
         ([], "TS-DATA-060", "no list of messages"),
     ],
 )
 def test_messages_in_disorder_are_refused_at_their_line(
-    tmp_path: Path, messages: list[dict[str, str]], code: str, told: str
+    tmp_path: Path, messages: list[dict[str, Any]], code: str, told: str
 ) -> None:
     good = {"messages": said("user: Hi", "assistant: Hello")}
     with pytest.raises(DataError, match=told) as caught:

@@ -72,8 +72,16 @@ def test_a_run_of_no_steps_goes_on_where_it_was_killed_while_it_was_judged(place
     assert isinstance(events(place, table(tiny_bert_folder), resume=True)[-1], Finished)
 
 
+def test_names_of_labels_suffice_where_no_row_is_learnt(place: Path, tiny_bert_folder: Path) -> None:
+    data = {"train": "rows.jsonl", "test": "rows.jsonl", "shots": 0}
+    seen = events(place, table(tiny_bert_folder, data=data, task=TASK | {"calibration": "none"}))
+    assert isinstance(seen[-1], Finished) and not any(isinstance(event, Interrupted) for event in seen)
+    said = load(place / "run" / "bundle").predict(TEXTS[0][0])
+    assert set(said.scores) == {"lost", "good"}
+
+
 def test_a_fresh_head_must_learn(place: Path, tiny_bert_folder: Path) -> None:
-    with pytest.raises(ConfigError, match="answers at random") as caught:
+    with pytest.raises(ConfigError, match="answer at random") as caught:
         events(place, table(tiny_bert_folder, task={"kind": "text_classification"}))
     assert caught.value.place is not None and caught.value.place.key == "train.length"
 

@@ -6,7 +6,7 @@ Keys and roles go by several names: `role` and `content`, `from` and `value`, `s
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tunesmith.core.conversation import ROLES, Conversation, Message, Role, checked
+from tunesmith.core.conversation import Conversation, Role, conversation
 from tunesmith.core.errors import DataError
 from tunesmith.prepare.formats._faults import SKIP, RowFault, check_characters, check_text
 
@@ -51,9 +51,11 @@ def exchange(value: object, key: str) -> Exchange:
         what = 'no list of messages {"role": ..., "content": ...}'
         raise RowFault(what, code="TS-DATA-060", fix=f"write one, {SKIP}.", key=key)
     try:
-        messages = list(checked([_message(item, number, key) for number, item in enumerate(value, start=1)]))
+        messages = list(conversation([_plain(item) for item in value]))
     except DataError as error:
         raise RowFault(error.message, code=error.code, fix=f"{error.fix.rstrip('.')}, {SKIP}.", key=key) from None
+    for message in messages:
+        check_characters(message.content, key)
     answer = messages.pop().content if messages[-1].role == "assistant" else None
     asked = messages.pop()
     return Exchange(tuple(messages), asked.content, answer)
@@ -82,15 +84,10 @@ def _is_message(item: object) -> bool:
     )
 
 
-def _message(item: Mapping[str, object], number: int, key: str) -> Message:
+def _plain(item: Mapping[str, object]) -> dict[str, object]:
+    """A message under the names `role` and `content`; whatever else it holds stays for others to judge."""
     named = next(name for name in _ROLE_KEYS if name in item)
     said = str(item[named]).strip().lower()
-    role = "assistant" if named == "speaker" and said == "system" else _ROLES.get(said)
-    if role is None:
-        what = f"message {number} has the role {str(item[named])[:40]!r}"
-        raise RowFault(what, code="TS-DATA-061", fix=f"use one of {', '.join(ROLES)}, {SKIP}.", key=key)
+    role = "assistant" if named == "speaker" and said == "system" else _ROLES.get(said, item[named])
     content = item[next(name for name in _CONTENT_KEYS if name in item)]
-    if not isinstance(content, str):
-        raise RowFault(f"message {number} is no text", code="TS-DATA-062", fix=f"write one, {SKIP}.", key=key)
-    check_characters(content, key)
-    return Message(role, content)
+    return {**item, "role": role, "content": content}

@@ -1,7 +1,7 @@
-"""Writing with a backbone that keeps nothing: the whole text is read again at every step.
+"""The reference that the cache of keys and values is held against: the whole text is read again at every step.
 
 Right for every causal backbone, with whatever a method left in it, and slow: the work of a step grows with the length
-of the text, where `cached_decoder.py` reads one row. It is what backbones get that transformers runs.
+of the text, where `models/cached_decoder.py` reads one row.
 """
 
 from collections.abc import Sequence
@@ -9,7 +9,6 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from tunesmith.core.errors import ConfigError, Place
 from tunesmith.core.model import Backbone
 from tunesmith.models.incremental import IncrementalModel, IncrementalState, prompt_batch
 
@@ -18,18 +17,7 @@ class RecomputedModel(IncrementalModel):
     """Any causal backbone in evaluation mode."""
 
     def __init__(self, backbone: Backbone, *, added_rows: int = 0) -> None:
-        """`added_rows`: positions that a method takes from every window.
-
-        Raises:
-            ConfigError: the backbone is not causal.
-        """
-        if not backbone.causal:
-            raise ConfigError(
-                f"a {backbone.config.get('model_type')} reads in both directions, so it cannot write a text",
-                code="TS-MODEL-080",
-                place=Place(key="backbone"),
-                fix="choose a causal model: GPT-2, Llama, Mistral, Qwen2 and the like.",
-            )
+        """`added_rows`: positions that a method takes from every window."""
         self._backbone = backbone
         self.max_length = backbone.max_length - added_rows
 
