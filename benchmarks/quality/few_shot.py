@@ -11,18 +11,14 @@ logistic regression (C = 10) on the vectors that the untrained backbone gives th
 text_classification` measures the ordinary classifier in the same way.
 """
 
-import argparse
 import json
-import os
 import statistics
-import sys
-import tempfile
-import time
 from pathlib import Path
 
-from benchmarks import machine, rounds
+from benchmarks import machine
+from benchmarks.driver import Driver, data_folder
+from benchmarks.quality.trained import report_of
 
-LOG = Path(__file__).with_suffix(".jsonl")
 DRAWS = [0, 1, 2, 3, 4]
 CHINESE = {"template": "这是一条{}新闻", "prefix": "query: "}
 
@@ -58,52 +54,48 @@ def table_of(name, kind, draw):
     matching = made.pop("task", {})
     task = matching if kind == "label_matching" else {}
     if name == "tnews" and kind == "label_matching":
-        lines = (Path(os.environ["TUNESMITH_DATA"]) / TNEWS).read_text(encoding="utf-8").splitlines()
+        lines = (data_folder() / TNEWS).read_text(encoding="utf-8").splitlines()
         task["descriptions"] = {row["label_desc"]: row["label_zh"] for row in map(json.loads, lines)}
     return made | {"task": {"kind": kind, **task}, "data": made["data"] | {"draw": draw}}
 
 
-def one(options):
-    """Train once, probe once, and hand the row over."""
-    from tunesmith.run.config import parsed
-    from tunesmith.run.folder import opened, read_json
-    from tunesmith.run.train import run
+def cases(options):
+    """Every draw of every data set."""
+    for name in options.data:
+        for draw in options.draws:
+            yield {"data": name, "kind": options.kind, "draw": draw}
 
-    name, kind, draw = json.loads(options.one)
-    config = parsed(table_of(name, kind, draw), folder=Path(os.environ["TUNESMITH_DATA"]))
+
+def measure(case):
+    """Train once and probe once."""
+    made = table_of(case["data"], case["kind"], case["draw"])
     watch = machine.Watch()
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = opened(Path(scratch) / "run", resume=False)
-        for _ in run(config, folder, origins={}):
-            pass
-        report = read_json(folder.report)
+    report = report_of(made, folder=data_folder())
     test = report["splits"]["test"]
     metric = test["metrics"]["accuracy"]
-    rounds.hand_over(
-        {
-            "accuracy": metric["value"],
-            "interval": [metric["low"], metric["high"]],
-            "tfidf": test["baselines"]["tfidf_logistic"]["metrics"]["accuracy"]["value"],
-            "probe": round(_probe(config), 6),
-            "rows": report["data"]["counts"]["train"],
-            "test_rows": test["n"],
-            "seconds": report["cost"]["seconds"],
-            "processor_seconds": round(watch.processor(), 1),
-            "other_cores": watch.other_cores(),
-        }
-        | machine.facts()
-    )
+    return {
+        "accuracy": metric["value"],
+        "interval": [metric["low"], metric["high"]],
+        "tfidf": test["baselines"]["tfidf_logistic"]["metrics"]["accuracy"]["value"],
+        "probe": round(_probe(made), 6),
+        "rows": report["data"]["counts"]["train"],
+        "test_rows": test["n"],
+        "seconds": report["cost"]["seconds"],
+        "processor_seconds": round(watch.processor(), 1),
+        "other_cores": watch.other_cores(),
+    }
 
 
-def _probe(config):
+def _probe(made):
     """Accuracy of logistic regression on frozen vectors of the same rows."""
     from sklearn.linear_model import LogisticRegression
 
     from tunesmith.models.sentence_vectors import sentence_vectors
+    from tunesmith.run.config import parsed
     from tunesmith.run.prepared import prepared
     from tunesmith.tasks.label_matching import LabelMatching
 
-    ready = prepared(config)
+    ready = prepared(parsed(made, folder=data_folder()))
     reader = LabelMatching(labels=list(ready.task.label_names), prefix=getattr(ready.task, "prefix", ""))
     vectors, golds = [], []
     for rows in (ready.data.train, ready.data.test):
@@ -140,31 +132,27 @@ def _spread(values):
     return f"{statistics.mean(values):.3f}{deviation} [{min(values):.3f}, {max(values):.3f}] ({len(values)})"
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def line(row):
+    scores = f"{row['accuracy']:.3f}, probe {row['probe']:.3f}, TF-IDF {row['tfidf']:.3f}"
+    return f"{row['data']} draw {row['draw']}: {scores}"
+
+
+def flags(parser):
     parser.add_argument("--data", nargs="+", choices=DATA, default=list(DATA))
     parser.add_argument("--draws", nargs="+", type=int, default=DRAWS)
     parser.add_argument("--kind", default="label_matching", choices=("label_matching", "text_classification"))
-    parser.add_argument("--table", action="store_true", help="print the newest rows again")
-    parser.add_argument("--out", type=Path, default=LOG, help="where rows are appended")
-    parser.add_argument("--one", help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.one:
-        one(options)
-        return
-    if not options.table:
-        if "TUNESMITH_DATA" not in os.environ:
-            sys.exit("name the folder of the data sets with TUNESMITH_DATA")
-        started = time.strftime("%Y-%m-%dT%H:%M:%S")
-        for name in options.data:
-            for draw in options.draws:
-                row = {"run": started, "data": name, "kind": options.kind, "draw": draw}
-                wanted = json.dumps([name, options.kind, draw])
-                row |= rounds.child(["benchmarks.quality.few_shot", "--one", wanted])
-                rounds.append(options.out, row)
-                print(f"{name} draw {draw}: {row['accuracy']:.3f}, probe {row['probe']:.3f}, TF-IDF {row['tfidf']:.3f}")
-    print(table(rounds.read(options.out)))
 
+
+DRIVER = Driver(
+    module="benchmarks.quality.few_shot",
+    about=__doc__,
+    log=Path(__file__).with_suffix(".jsonl"),
+    cases=cases,
+    measure=measure,
+    line=line,
+    table=table,
+    flags=flags,
+)
 
 if __name__ == "__main__":
-    main()
+    DRIVER.main()

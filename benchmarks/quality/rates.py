@@ -10,16 +10,10 @@ own times each factor. Scored is the best epoch on dev, which is where a person 
 where its own rate lies at most 0.02 below the best of its grid.
 """
 
-import argparse
-import json
-import os
-import sys
-import time
 from pathlib import Path
 
-from benchmarks import machine, rounds
+from benchmarks.driver import Driver, data_folder
 
-LOG = Path(__file__).with_suffix(".jsonl")
 FACTORS = (1 / 3, 1.0, 3.0)
 NEAR = 0.02
 DATA = {
@@ -38,8 +32,18 @@ DATA = {
 }
 
 
-def one(options):
-    """Train once and hand the row over."""
+def cases(options):
+    """Every method on every data set at every multiple of its own rate."""
+    from tunesmith.core.rooms import METHODS
+
+    for method in options.methods or METHODS.kinds:
+        for name in options.data:
+            for factor in options.factors:
+                yield {"data": name, "method": method, "factor": round(factor, 4)}
+
+
+def measure(case):
+    """Train once; the score of the best epoch on dev."""
     from tunesmith.run.config import parsed
     from tunesmith.run.dev_score import dev_score
     from tunesmith.run.lessons import settings_of, training_data, tuned_model
@@ -47,27 +51,25 @@ def one(options):
     from tunesmith.tune.events import Stopped
     from tunesmith.tune.fit import Objective, fit
 
-    wanted = json.loads(options.one)
-    config = parsed(wanted["table"], folder=Path(os.environ["TUNESMITH_DATA"]))
+    made = dict(DATA[case["data"]])
+    limit = made.pop("limit")
+    made = made | {"method": case["method"], "data": made["data"] | {"limit": limit}}
+    config = parsed(made, folder=data_folder())
     ready = prepared(config)
     settings = settings_of(ready)
-    settings = settings.model_copy(update={"learning_rate": settings.learning_rate * wanted["factor"]})
+    settings = settings.model_copy(update={"learning_rate": settings.learning_rate * case["factor"]})
     model = tuned_model(ready)
     objective = Objective(model, ready.task, config.regularizers, config.method.guide(model))
     evaluate = dev_score(ready, lambda: None)
     *_, last = fit(objective, training_data(ready), settings=settings, evaluate=evaluate)
     assert isinstance(last, Stopped)
-    learning = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
-    rounds.hand_over(
-        {
-            "rate": settings.learning_rate,
-            "metric": ready.task.main_metric,
-            "score": round(last.best_score, 4),
-            "trained": learning,
-            "seconds": round(last.seconds, 1),
-        }
-        | machine.facts()
-    )
+    return {
+        "rate": settings.learning_rate,
+        "metric": ready.task.main_metric,
+        "score": round(last.best_score, 4),
+        "trained": sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad),
+        "seconds": round(last.seconds, 1),
+    }
 
 
 def table(rows):
@@ -93,39 +95,26 @@ def table(rows):
     return "\n".join(lines)
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def line(row):
+    return f"{row['data']} {row['method']} {row['rate']:.1e}: {row['score']:.3f} in {row['seconds']:.0f} s"
+
+
+def flags(parser):
     parser.add_argument("--methods", nargs="+", help="kinds; all of them where absent")
     parser.add_argument("--data", nargs="+", choices=DATA, default=list(DATA))
     parser.add_argument("--factors", nargs="+", type=float, default=list(FACTORS))
-    parser.add_argument("--table", action="store_true", help="print the newest rows again")
-    parser.add_argument("--out", type=Path, default=LOG, help="where rows are appended")
-    parser.add_argument("--one", help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.one:
-        one(options)
-        return
-    if not options.table:
-        if "TUNESMITH_DATA" not in os.environ:
-            sys.exit("name the folder of the data sets with TUNESMITH_DATA")
-        from tunesmith.core.rooms import METHODS
 
-        run = time.strftime("%Y-%m-%dT%H:%M:%S")
-        for method in options.methods or METHODS.kinds:
-            for name in options.data:
-                made = dict(DATA[name])
-                limit = made.pop("limit")
-                made = made | {"method": method, "data": made["data"] | {"limit": limit}}
-                for factor in options.factors:
-                    wanted = json.dumps({"table": made, "factor": factor})
-                    row = {"run": run, "data": name, "method": method, "factor": round(factor, 4)}
-                    row |= rounds.child(["benchmarks.quality.rates", "--one", wanted])
-                    rounds.append(options.out, row)
-                    print(
-                        f"{name} {method} {row['rate']:.1e}: {row['score']:.3f} in {row['seconds']:.0f} s", flush=True
-                    )
-    print(table(rounds.read(options.out)))
 
+DRIVER = Driver(
+    module="benchmarks.quality.rates",
+    about=__doc__,
+    log=Path(__file__).with_suffix(".jsonl"),
+    cases=cases,
+    measure=measure,
+    line=line,
+    table=table,
+    flags=flags,
+)
 
 if __name__ == "__main__":
-    main()
+    DRIVER.main()

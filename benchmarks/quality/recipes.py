@@ -1,12 +1,13 @@
 """Train a recipe over seeds and keep what it measured.
 
-    python benchmarks/quality/recipes.py recipes/ner_conll.toml DATA/conll2003 --seeds 0 1 2
+    export TUNESMITH_DATA=... OMP_NUM_THREADS=2
+    python -m benchmarks.quality.recipes recipes/ner_conll.toml conll2003 --seeds 0 1 2
+    python -m benchmarks.quality.recipes --table               # all rows again
 
 Each seed is one `tunesmith train`; its main metric with interval, its best baseline with the paired test, and its cost
-become one row of benchmarks/quality/recipes.jsonl. `--table` prints all rows as a Markdown table.
+become one row.
 """
 
-import argparse
 import json
 import statistics
 import subprocess
@@ -15,28 +16,31 @@ import tempfile
 from collections import defaultdict
 from pathlib import Path
 
-HERE = Path(__file__).parent
-ROWS = HERE / "recipes.jsonl"
+from benchmarks import rounds
+from benchmarks.driver import Driver, data_folder
 
 
-def trained(recipe, data, seed, overrides):
-    """One run, as a row."""
+def cases(options):
+    """Each seed."""
+    for seed in options.seeds:
+        yield {"recipe": options.recipe.stem, "folder": options.folder, "seed": seed, "overrides": options.overrides}
+
+
+def measure(case):
+    """One run by the command that stands on the recipe's first line."""
+    recipe = rounds.ROOT / "recipes" / f"{case['recipe']}.toml"
     with tempfile.TemporaryDirectory() as scratch:
-        out = Path(scratch) / recipe.stem
-        command = [sys.executable, "-m", "tunesmith.cli.main", "train", str(recipe), "--data", str(data)]
-        command += ["--out", str(out), "--set", f"seed={seed}"]
-        for override in overrides:
+        out = Path(scratch) / case["recipe"]
+        command = [sys.executable, "-m", "tunesmith.cli.main", "train", str(recipe), "--out", str(out)]
+        command += ["--data", str(data_folder() / case["folder"]), "--set", f"seed={case['seed']}"]
+        for override in case["overrides"]:
             command += ["--set", override]
         subprocess.run(command, check=True)
         report = json.loads((out / "report.json").read_text(encoding="utf-8"))
     test = report["splits"]["test"]
     main = test["main_metric"]
     baseline = report["best_baseline"]
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
     return {
-        "recipe": recipe.stem,
-        "seed": seed,
-        "overrides": overrides,
         "n": test["n"],
         "metric": main,
         "metrics": {name: value["value"] for name, value in test["metrics"].items()},
@@ -46,18 +50,18 @@ def trained(recipe, data, seed, overrides):
         "paired_test": test["baselines"][baseline]["test"],
         "cost": report["cost"],
         "environment": report["environment"],
-        "commit": commit,
     }
 
 
-def table():
+def table(measured):
     """Every recipe with the median and range over its seeds, in Markdown."""
     found = defaultdict(list)
-    for line in ROWS.read_text(encoding="utf-8").splitlines():
-        row = json.loads(line)
+    for row in measured:
         found[row["recipe"]].append(row)
-    print("| recipe | test rows | metric | median [range] over seeds | best baseline | minutes | tokens/s |")
-    print("|---|---|---|---|---|---|---|")
+    lines = [
+        "| recipe | test rows | metric | median [range] over seeds | best baseline | minutes | tokens/s |",
+        "|---|---|---|---|---|---|---|",
+    ]
     for recipe, rows in found.items():
         metric = rows[0]["metric"]
         values = sorted(row["metrics"][metric] for row in rows)
@@ -65,27 +69,31 @@ def table():
         baseline = f"{rows[0]['baseline']} {rows[0]['baseline_metrics'][metric]:.4f}"
         minutes = statistics.median(row["cost"]["seconds"] for row in rows) / 60
         rate = statistics.median(row["cost"]["tokens_per_second"] for row in rows)
-        print(f"| {recipe} | {rows[0]['n']} | {metric} | {spread} | {baseline} | {minutes:.1f} | {rate:,.0f} |")
+        lines.append(f"| {recipe} | {rows[0]['n']} | {metric} | {spread} | {baseline} | {minutes:.1f} | {rate:,.0f} |")
+    return "\n".join(lines)
 
 
-def main():
-    """Train, or print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("recipe", type=Path, nargs="?")
-    parser.add_argument("data", type=Path, nargs="?")
+def line(row):
+    return json.dumps({key: row[key] for key in ("recipe", "seed", "metric", "metrics", "interval")})
+
+
+def flags(parser):
+    parser.add_argument("recipe", type=Path, nargs="?", help="a file of recipes/")
+    parser.add_argument("folder", nargs="?", help="its data in TUNESMITH_DATA")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--set", action="append", default=[], dest="overrides")
-    parser.add_argument("--table", action="store_true")
-    options = parser.parse_args()
-    if options.table:
-        table()
-        return
-    for seed in options.seeds:
-        row = trained(options.recipe, options.data, seed, options.overrides)
-        with ROWS.open("a", encoding="utf-8") as out:
-            out.write(json.dumps(row) + "\n")
-        print(json.dumps({key: row[key] for key in ("recipe", "seed", "metric", "metrics", "interval")}), flush=True)
 
+
+DRIVER = Driver(
+    module="benchmarks.quality.recipes",
+    about=__doc__,
+    log=Path(__file__).with_suffix(".jsonl"),
+    cases=cases,
+    measure=measure,
+    line=line,
+    table=table,
+    flags=flags,
+)
 
 if __name__ == "__main__":
-    main()
+    DRIVER.main()

@@ -1,27 +1,26 @@
 """Search in real questions: before tuning, after tuning, and BM25, on the same questions and documents.
 
-    TUNESMITH_DATA=... python benchmarks/quality/retrieval.py --seeds 0 1 2
-    TUNESMITH_DATA=... python benchmarks/quality/retrieval.py --seeds 0 --set task.mined=1
+    export TUNESMITH_DATA=... OMP_NUM_THREADS=1
+    python -m benchmarks.quality.retrieval --seeds 0 1 2
+    python -m benchmarks.quality.retrieval --seeds 0 --mined 1
+    python -m benchmarks.quality.retrieval --table             # all rows again
 
 The documents are ten training questions of each of the 77 intents of banking77; those that answer a question are the
 ten of its intent. Learnt are 3,000 other training questions, each with one document of its intent by chance; 150 more
-choose the best step, and 500 questions of the test file are asked. Each seed is one `tunesmith train` and one row of
-benchmarks/quality/retrieval.jsonl. `--table` prints all rows as a Markdown table.
+choose the best step, and 500 questions of the test file are asked. Each seed is one ordinary run.
 """
 
-import argparse
 import csv
 import json
-import os
 import random
 import statistics
-import subprocess
-import sys
 import tempfile
 from collections import defaultdict
 from pathlib import Path
 
-ROWS = Path(__file__).parent / "retrieval.jsonl"
+from benchmarks.driver import Driver, data_folder
+from benchmarks.quality.trained import report_of
+
 SHOWN = ("ndcg_at_10", "mrr_at_10", "recall_at_10")
 TRAIN, DEV, TEST, DOCUMENTS = 3000, 150, 500, 10
 
@@ -52,70 +51,64 @@ def write_files(data, folder):
         (folder / f"{name}.jsonl").write_text("\n".join(pairs) + "\n", encoding="utf-8")
 
 
-def trained(data, seed, overrides):
-    """One run, as a row."""
+def cases(options):
+    """Each seed."""
+    return [{"data": "banking77", "seed": seed, "mined": options.mined} for seed in options.seeds]
+
+
+def measure(case):
+    """One run."""
     with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch)
-        write_files(data, folder)
-        config = folder / "config.toml"
-        files = "".join(f'{name} = "{name}.jsonl"\n' for name in ("train", "dev", "test"))
-        train = '[train]\nlength = "1 epochs"\nbatch_size = 32\n'
-        config.write_text(f'seed = {seed}\n[data]\n{files}[task]\nkind = "retrieval"\n{train}', encoding="utf-8")
-        command = [sys.executable, "-m", "tunesmith.cli.main", "train", str(config), "--out", str(folder / "run")]
-        for override in overrides:
-            command += ["--set", override]
-        subprocess.run(command, check=True)
-        report = json.loads((folder / "run" / "report.json").read_text(encoding="utf-8"))
+        write_files(data_folder() / case["data"], Path(scratch))
+        made = {
+            "seed": case["seed"],
+            "data": {name: f"{name}.jsonl" for name in ("train", "dev", "test")},
+            "task": {"kind": "retrieval", "mined": case["mined"]},
+            "train": {"length": "1 epochs", "batch_size": 32},
+        }
+        report = report_of(made, folder=scratch)
     test = report["splits"]["test"]
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
-    return {
-        "data": "banking77",
-        "seed": seed,
-        "overrides": overrides,
-        "n": test["n"],
-        "metrics": test["metrics"],
-        "baselines": test["baselines"],
-        "cost": report["cost"],
-        "environment": report["environment"],
-        "commit": commit,
-    }
+    return {"n": test["n"], "metrics": test["metrics"], "baselines": test["baselines"], "cost": report["cost"]}
 
 
-def table():
+def table(rows):
     """The median and range over seeds of each variant, with what it stands beside, in Markdown."""
     found = defaultdict(list)
-    for line in ROWS.read_text(encoding="utf-8").splitlines():
-        row = json.loads(line)
-        found[", ".join(row["overrides"]) or "as it is"].append(row)
-    print(f"| variant | {' | '.join(SHOWN)} |\n|---|{'---|' * len(SHOWN)}")
+    for row in rows:
+        found[f"{row['mined']} mined" if row["mined"] else "as it is"].append(row)
+    lines = [f"| variant | {' | '.join(SHOWN)} |", f"|---|{'---|' * len(SHOWN)}"]
     (first, *_), *_ = found.values()
     for name in ("random", "bm25", "untuned"):
         metrics = first["baselines"][name]["metrics"]
         cells = (f"{metrics[m]['value']:.3f} [{metrics[m]['low']:.3f}, {metrics[m]['high']:.3f}]" for m in SHOWN)
-        print(f"| {name} | {' | '.join(cells)} |")
+        lines.append(f"| {name} | {' | '.join(cells)} |")
     for variant, rows in found.items():
         values = {m: sorted(row["metrics"][m]["value"] for row in rows) for m in SHOWN}
         cells = (f"{statistics.median(v):.3f} [{v[0]:.3f}, {v[-1]:.3f}]" for v in values.values())
         seeds = " ".join(str(row["seed"]) for row in rows)
-        print(f"| tuned, {variant}; seed {seeds} | {' | '.join(cells)} |")
+        lines.append(f"| tuned, {variant}; seed {seeds} | {' | '.join(cells)} |")
+    return "\n".join(lines)
 
 
-def main():
-    """Train, or print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def line(row):
+    return f"seed {row['seed']}: " + ", ".join(f"{name} {row['metrics'][name]['value']:.3f}" for name in SHOWN)
+
+
+def flags(parser):
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--set", action="append", default=[], dest="overrides")
-    parser.add_argument("--table", action="store_true")
-    options = parser.parse_args()
-    if options.table:
-        table()
-        return
-    for seed in options.seeds:
-        row = trained(Path(os.environ["TUNESMITH_DATA"]) / "banking77", seed, options.overrides)
-        with ROWS.open("a", encoding="utf-8") as out:
-            out.write(json.dumps(row) + "\n")
-        print(json.dumps({"seed": seed} | {name: row["metrics"][name] for name in SHOWN}), flush=True)
+    parser.add_argument("--mined", type=int, default=0, help="hard negatives for each question, found by the model")
 
+
+DRIVER = Driver(
+    module="benchmarks.quality.retrieval",
+    about=__doc__,
+    log=Path(__file__).with_suffix(".jsonl"),
+    cases=cases,
+    measure=measure,
+    line=line,
+    table=table,
+    flags=flags,
+)
 
 if __name__ == "__main__":
-    main()
+    DRIVER.main()

@@ -10,18 +10,15 @@ interval. Of clinc150 the texts without an intent of the 150 are left out (in-sc
 of the labels; `described` has the descriptions below, written without a look at the texts.
 """
 
-import argparse
 import csv
 import json
-import os
-import sys
 import tempfile
-import time
 from pathlib import Path
 
-from benchmarks import machine, rounds
+from benchmarks import machine
+from benchmarks.driver import Driver, data_folder
+from benchmarks.quality.trained import report_of
 
-LOG = Path(__file__).with_suffix(".jsonl")
 NEWS = {
     "World": "world politics, war and international affairs",
     "Sports": "sports games and athletes",
@@ -68,32 +65,31 @@ def rows_of(name, folder):
     return rows, sorted({label for _, label in rows}), told
 
 
-def one(options):
-    """Run once and hand the row over."""
-    from tunesmith.run.config import parsed
-    from tunesmith.run.folder import opened, read_json
-    from tunesmith.run.train import run
+def cases(options):
+    """Every way to describe the labels of every data set."""
+    return [{"data": data, "case": case} for data, case in CASES if not options.data or data in options.data]
 
-    name, case = json.loads(options.one)
-    rows, labels, told = rows_of(name, Path(os.environ["TUNESMITH_DATA"]))
-    task = {"kind": "label_matching", "labels": labels} | ({"descriptions": told} if told else {}) | CASES[name, case]
+
+def measure(case):
+    """Run once; what the report says of the test rows."""
+    name = case["data"]
+    rows, labels, told = rows_of(name, data_folder())
+    task = {"kind": "label_matching", "labels": labels} | ({"descriptions": told} if told else {})
+    task |= CASES[name, case["case"]]
     backbone = "starter:multilingual" if name in CHINESE else "starter:english"
     watch = machine.Watch()
     with tempfile.TemporaryDirectory() as scratch:
         lines = [json.dumps({"text": text, "label": label}, ensure_ascii=False) for text, label in rows]
         (Path(scratch) / "test.jsonl").write_text("\n".join(lines), encoding="utf-8")
         made = {"backbone": backbone, "data": {"test": "test.jsonl", "shots": 0}, "task": task}
-        folder = opened(Path(scratch) / "run", resume=False)
-        for _ in run(parsed(made, folder=Path(scratch)), folder, origins={}):
-            pass
-        test = read_json(folder.report)["splits"]["test"]
+        test = report_of(made, folder=scratch)["splits"]["test"]
     metric = test["metrics"]["accuracy"]
     measured = {"accuracy": metric["value"], "interval": [metric["low"], metric["high"]], "test_rows": test["n"]}
-    rounds.hand_over(
-        measured
-        | {"labels": len(labels), "processor_seconds": round(watch.processor(), 1), "other_cores": watch.other_cores()}
-        | machine.facts()
-    )
+    return measured | {
+        "labels": len(labels),
+        "processor_seconds": round(watch.processor(), 1),
+        "other_cores": watch.other_cores(),
+    }
 
 
 def table(rows):
@@ -107,29 +103,24 @@ def table(rows):
     return "\n".join(lines)
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", nargs="+", choices=sorted({data for data, _ in CASES}))
-    parser.add_argument("--table", action="store_true", help="print the newest rows again")
-    parser.add_argument("--out", type=Path, default=LOG, help="where rows are appended")
-    parser.add_argument("--one", help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.one:
-        one(options)
-        return
-    if not options.table:
-        if "TUNESMITH_DATA" not in os.environ:
-            sys.exit("name the folder of the data sets with TUNESMITH_DATA")
-        started = time.strftime("%Y-%m-%dT%H:%M:%S")
-        for data, case in CASES:
-            if options.data and data not in options.data:
-                continue
-            row = {"run": started, "data": data, "case": case}
-            row |= rounds.child(["benchmarks.quality.zero_shot", "--one", json.dumps([data, case])])
-            rounds.append(options.out, row)
-            print(f"{data}, {case}: {row['accuracy']:.3f}", flush=True)
-    print(table(rounds.read(options.out)))
+def line(row):
+    return f"{row['data']}, {row['case']}: {row['accuracy']:.3f}"
 
+
+def flags(parser):
+    parser.add_argument("--data", nargs="+", choices=sorted({data for data, _ in CASES}))
+
+
+DRIVER = Driver(
+    module="benchmarks.quality.zero_shot",
+    about=__doc__,
+    log=Path(__file__).with_suffix(".jsonl"),
+    cases=cases,
+    measure=measure,
+    line=line,
+    table=table,
+    flags=flags,
+)
 
 if __name__ == "__main__":
-    main()
+    DRIVER.main()

@@ -1,0 +1,100 @@
+"""Every method on the same rows and seeds, as `tunesmith compare` tells it: score, test against the best, cost.
+
+    export TUNESMITH_DATA=... OMP_NUM_THREADS=2
+    python -m benchmarks.quality.methods                       # both data sets, one seed: two hours on two idle cores
+    python -m benchmarks.quality.methods --data banking77 --seeds 3
+    python -m benchmarks.quality.methods --table               # the newest rows again
+
+Each data set is one `tunesmith compare` of its recipe, with the rows evenly thinned: `full` at the recipe's rate, every
+other method at its own default, all judged on the same whole test file. The runs stay in `--runs`, so the same command
+goes on where it was stopped and more seeds are added to those that are there.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from benchmarks import machine, rounds
+
+LOG = Path(__file__).with_suffix(".jsonl")
+METHODS = "full,adalora,lora,adapter,ia3,bitfit,layer_freeze,prefix,soft_prompt,head_only"
+DATA = {"conll2003": ("recipes/ner_conll.toml", 5000), "banking77": ("recipes/banking77.toml", 5000)}
+"""The recipe and how many rows of each split are taken at most; no test file has as many"""
+NEAR, SMALL = 0.01, 0.05
+
+
+def compared(name, options):
+    """All cells of one data set, as a row."""
+    recipe, limit = DATA[name]
+    limit = options.limit or limit
+    out = options.runs / f"methods-{name}-{limit}"
+    command = [sys.executable, "-m", "tunesmith.cli.main", "compare", recipe, "--methods", options.methods]
+    command += ["--data", str(Path(os.environ["TUNESMITH_DATA"]) / name), "--out", str(out)]
+    command += ["--seeds", str(options.seeds), "--set", f"data.limit={limit}"]
+    subprocess.run(command, cwd=rounds.ROOT, check=True)
+    record = json.loads((out / "compare.json").read_text(encoding="utf-8"))
+    return {"data": name, "limit": limit, "seeds": options.seeds} | {
+        "metric": record["metric"],
+        "methods": record["methods"],
+        "baselines": record["baselines"],
+    }
+
+
+def table(rows):
+    """A line for each data set and method of its newest row, and which are near full tuning with few parameters."""
+    lines = []
+    for name, row in {row["data"]: row for row in rows}.items():
+        full = next(method for method in row["methods"] if method["method"] == "full")
+        lines += [
+            f"\n{name}, {row['limit']:,} training rows at most, {row['seeds']} seed(s), {row['metric']}, "
+            f"{row['threads']} thread(s) of {row['processor']}\n",
+            "| method | score [95 % interval] | minus full | trained | share of full | seconds | peak MB | bundle MB |",
+            "|---|---|---|---|---|---|---|---|",
+        ]
+        near = []
+        for method in row["methods"]:
+            score, share = method["score"], method["trained_parameters"] / full["trained_parameters"]
+            gap = score["value"] - full["score"]["value"]
+            if gap >= -NEAR and share < SMALL:
+                near.append(method["method"])
+            cells = (
+                method["method"],
+                f"{score['value']:.4f} [{score['low']:.3f}, {score['high']:.3f}]",
+                f"{gap:+.4f}",
+                f"{method['trained_parameters']:,}",
+                f"{share:.1%}",
+                f"{method['seconds']:.0f}",
+                f"{method['peak_rss_mb']:.0f}",
+                f"{method['bundle_bytes'] / 1e6:.0f}",
+            )
+            lines.append(f"| {' | '.join(cells)} |")
+        found = ", ".join(near) or "none"
+        lines.append(f"\nwithin {NEAR} of full with under {SMALL:.0%} of its parameters: {found}")
+    return "\n".join(lines)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", nargs="+", choices=DATA, default=list(DATA))
+    parser.add_argument("--methods", default=METHODS, help="kinds with commas between them")
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--limit", type=int, help="rows of each split")
+    parser.add_argument("--runs", type=Path, default=Path("runs"), help="where the runs stay")
+    parser.add_argument("--table", action="store_true", help="print the newest rows again")
+    parser.add_argument("--out", type=Path, default=LOG, help="where rows are appended")
+    options = parser.parse_args()
+    if not options.table:
+        if "TUNESMITH_DATA" not in os.environ:
+            sys.exit("name the folder of the data sets with TUNESMITH_DATA")
+        for name in options.data:
+            row = {"run": time.strftime("%Y-%m-%dT%H:%M:%S")} | compared(name, options) | machine.facts()
+            rounds.append(options.out, row)
+    print(table(rounds.read(options.out)))
+
+
+if __name__ == "__main__":
+    main()

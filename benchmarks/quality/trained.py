@@ -1,0 +1,17 @@
+"""An ordinary run of a configuration in a temporary folder, and what its report says."""
+
+import tempfile
+from pathlib import Path
+
+
+def report_of(made, *, folder):
+    """The report of a run. `made` is the configuration as TOML has it, its data paths relative to `folder`."""
+    from tunesmith.run.config import parsed
+    from tunesmith.run.folder import opened, read_json
+    from tunesmith.run.train import run
+
+    with tempfile.TemporaryDirectory() as scratch:
+        run_folder = opened(Path(scratch) / "run", resume=False)
+        for _ in run(parsed(made, folder=Path(folder)), run_folder, origins={}):
+            pass
+        return read_json(run_folder.report)
