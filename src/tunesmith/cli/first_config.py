@@ -75,7 +75,7 @@ def config_text(look: FirstLook, out: Path) -> str:
 
 
 def _backbone(look: FirstLook) -> list[str]:
-    if look.finding.task == "generation":
+    if look.finding.rows.written:
         method = 'method = { kind = "lora" }  # tuning a language model in full takes gigabytes'
         return [_line("backbone", WRITING, "small, English, and writes"), method]
     if look.kind == "cloze_classification":
@@ -160,7 +160,7 @@ def _remedies(look: FirstLook) -> list[str]:
 def _task_reason(look: FirstLook) -> str:
     names = ", ".join(list(look.labels)[:5])
     more = ", ..." if len(look.labels) > 5 else ""
-    labelled = look.labels and look.finding.task != "extractive_qa"
+    labelled = look.labels and not look.finding.rows.within_text
     return f"{len(look.labels)} labels: {names}{more}" if labelled else "from the columns"
 
 

@@ -99,9 +99,9 @@ def _look(data: Path, given: dict[str, Any]) -> "FirstLook":
             texts.append(example.text)
         gold = example.gold
         found = (gold,) if isinstance(gold, str) else gold if isinstance(gold, tuple) else ()
-        if finding.task == "extractive_qa" and gold is not None:
+        if finding.rows.within_text and gold is not None:
             found = ("answer" if found else "no answer",)
-        if finding.task != "generation":  # an answer that is written is no label
+        if not finding.rows.written:  # an answer that is written is no label
             labels.update(item.label if isinstance(item, Span) else str(item) for item in found)
     left_out: list[str] = []
     for role in [role for role in files if role != "train"]:

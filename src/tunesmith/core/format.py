@@ -28,6 +28,26 @@ TaskKind = Literal[
 """What rows can be for: entities in a text, labels of a text, the relation of two texts, documents that answer a
 question, answers in a text, or answers to be written."""
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rows:
+    """What rows of a kind have in common, whichever task learns from them."""
+
+    written: bool = False
+    """The gold is an answer in words, no label that other rows carry too; rows that ask the same are one question"""
+    within_text: bool = False
+    """Rows ask about a text that other rows ask about as well, and find their gold in it"""
+    of_question: bool = False
+    """Several rows answer one question, each with a document of its own"""
+
+
+ROWS: Mapping[str, Rows] = {
+    "generation": Rows(written=True),
+    "extractive_qa": Rows(within_text=True),
+    "retrieval": Rows(of_question=True),
+}
+"""Kinds whose rows do not stand each for itself with its labels"""
+
 READ_AS: Mapping[str, TaskKind] = {
     "cloze_classification": "text_classification",
     "label_matching": "text_classification",

@@ -18,7 +18,7 @@ from typing import IO, Any, Self
 from tunesmith.core.component import validated
 from tunesmith.core.errors import CannotCreateError, ConfigError, DataError, Place
 from tunesmith.core.example import Example
-from tunesmith.core.format import FORMATS, Format, Match, Sample, option_names
+from tunesmith.core.format import FORMATS, ROWS, Format, Match, Rows, Sample, option_names
 from tunesmith.prepare.formats._details import names_in
 from tunesmith.prepare.text_files import sample_of
 
@@ -33,6 +33,11 @@ class Finding:
     format: Format
     task: str
     notes: tuple[str, ...]
+
+    @property
+    def rows(self) -> Rows:
+        """What its rows have in common."""
+        return ROWS.get(self.task, Rows())
 
     def options(self) -> dict[str, Any]:
         """The flat options that read another file the same way. What belongs to this file alone is left out."""

@@ -16,11 +16,11 @@ from tunesmith.core.example import Example
 from tunesmith.prepare.audit import labels_of
 
 
-def drawn(examples: Sequence[Example], shots: int, *, seed: int) -> tuple[Example, ...]:
+def drawn(examples: Sequence[Example], shots: int, *, seed: int, labelled: bool = True) -> tuple[Example, ...]:
     """At least `shots` rows that carry each label, in the order of `examples`; nothing for `shots` 0.
 
     Which rows follows from a hash of seed and text: every machine and version draws alike, in whatever order the rows
-    stand (rows with equal texts aside).
+    stand (rows with equal texts aside). Where gold is an answer in words, rows are not `labelled`.
 
     Raises:
         DataError: a label is carried by fewer rows.
@@ -29,7 +29,7 @@ def drawn(examples: Sequence[Example], shots: int, *, seed: int) -> tuple[Exampl
     if not shots:
         return ()
     rows_of: defaultdict[str, list[int]] = defaultdict(list)
-    carried = [set(labels_of(example)) for example in examples]
+    carried = [set(labels_of(example)) if labelled else set() for example in examples]
     for row, labels in enumerate(carried):
         for label in labels:
             rows_of[label].append(row)
@@ -38,7 +38,7 @@ def drawn(examples: Sequence[Example], shots: int, *, seed: int) -> tuple[Exampl
             "the rows carry no labels to draw by",
             code="TS-DATA-085",
             place=Place(key="data.shots"),
-            fix="take data.limit for rows with scores.",
+            fix="take data.limit for rows with scores or with answers in words.",
         )
     order = sorted(rows_of, key=lambda label: (len(rows_of[label]), label))
     if len(rows_of[order[0]]) < shots:

@@ -17,8 +17,6 @@ from tunesmith.prepare.splitting import fingerprint, split
 from tunesmith.run.config import RunConfig
 
 NAMES = ("train", "dev", "test")
-WRITTEN = "generation"
-"""The task of rows whose gold is an answer in words"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +51,7 @@ def load(config: RunConfig, *, rejects: Path | None = None) -> RunData:
 
     Raises:
         DataError: the first bad row, a split without rows, or a label with fewer rows than are to be drawn.
+        ConfigError: rows are to be drawn by labels that they do not have.
         MissingInputError: a file that is not there.
     """
     data, files = config.data, config.data.files
@@ -65,30 +64,31 @@ def load(config: RunConfig, *, rejects: Path | None = None) -> RunData:
         found = detect(config.path(files[name]), given=_as_training(config, finding, rows[first]) | given)
         notes += [f"{name}: {note}" for note in found.notes if note not in finding.notes]
         own = _read(config, found, name, rejects)
-        rows[name] = _asked_once(own) if finding.task == WRITTEN else own
+        rows[name] = _asked_once(own) if finding.rows.written else own
     record: dict[str, Any] = {"files": files}
     if data.limit is not None:
-        rows = _thinned(rows, data.limit, labelled=finding.task != WRITTEN)
+        rows = _thinned(rows, data.limit, labelled=not finding.rows.written)
         notes.append(f"data.limit = {data.limit}: evenly spaced rows only, without labels that are then not learnt")
     shares = {name: 0.0 if name in rows else _share(config, name) for name in ("dev", "test")}
     if any(shares.values()):
-        together = finding.task == "extractive_qa" and data.split.by == "stratified"
+        together = finding.rows.within_text and data.split.by == "stratified"
         by = "group" if together else data.split.by  # a text that is known from training is half the answer
         made = split(
             rows["train"],
             **shares,
             by=by,
             seed=config.seed,
-            labelled=finding.task != WRITTEN,
-            by_question=finding.task == "retrieval",
+            labelled=not finding.rows.written,
+            by_question=finding.rows.of_question,
         )
         rows = {"dev": made.dev, "test": made.test} | rows | {"train": made.train}
         record["made"] = made.record
-    if finding.task == WRITTEN:
+    if finding.rows.written:
         rows = {name: rows[name] if name == "train" else _asked_once(rows[name]) for name in rows}
     everyone = rows.get("train", ())
     if data.shots is not None:
-        rows["train"] = drawn(everyone, data.shots, seed=derived(config.seed, "shots", data.draw))
+        seed = derived(config.seed, "shots", data.draw)
+        rows["train"] = drawn(everyone, data.shots, seed=seed, labelled=not finding.rows.written)
         record["shots"] = {"of_each_label": data.shots, "draw": data.draw, "from": len(everyone)}
     if data.few_shot and not rows.get("dev"):
         rows["dev"] = ()
@@ -130,7 +130,7 @@ def _share(config: RunConfig, name: str) -> float:
 
 def _as_training(config: RunConfig, finding: Finding, examples: Sequence[Example]) -> dict[str, Any]:
     """Read the other splits as the training file was read, and refuse at its line a label that it does not have."""
-    if finding.task == WRITTEN:
+    if finding.rows.written:
         return finding.options()
     labels = {label for example in examples for label in labels_of(example)}
     labels |= set(config.task.label_names) if config.task and labels else set()

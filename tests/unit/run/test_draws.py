@@ -54,6 +54,16 @@ def test_a_dev_file_of_the_configuration_is_not_looked_at(config: Any) -> None:
     assert load(config(shots=3, dev="no such file.jsonl", test="test.jsonl")).dev == ()
 
 
+def test_answers_in_words_are_no_labels_to_draw_by(config: Any) -> None:
+    folder = config(shots=1).folder
+    rows = [json.dumps({"prompt": f"how do I reset {n}", "answer": "Hold the button."}) for n in range(8)]
+    (folder / "answers.jsonl").write_text("\n".join(rows), encoding="utf-8")
+    made = table(Path("unused"), train="answers.jsonl", shots=2) | {"task": {"kind": "generation"}}
+    with pytest.raises(ConfigError) as caught:
+        load(parsed(made, folder=folder))
+    assert (caught.value.code, str(caught.value.place)) == ("TS-DATA-085", "data.shots")
+
+
 def test_given_draws_are_files_and_may_have_dev_rows(config: Any) -> None:
     draws = [{"train": "train0.jsonl"}, {"train": "train1.jsonl", "dev": "train0.jsonl"}]
     made = table(Path("unused"), draws=draws, test="test.jsonl")
