@@ -57,6 +57,10 @@ CASES: dict[str, list[tuple[dict[str, object], Count]]] = {
             {"network": "mlp", "length": 3, "hidden": 8},
             lambda backbone, head: head + 3 * WIDTH + (WIDTH + 1) * 8 + 9 * 8 + 9 * WIDTH,
         ),
+        (
+            {"network": "lstm", "length": 3, "hidden": 4},
+            lambda backbone, head: head + 3 * WIDTH + 2 * (16 * (WIDTH + 4 + 8 + 4) + 64) + 9 * 8 + 9 * WIDTH,
+        ),
     ],
     "layer_freeze": [
         ({}, lambda backbone, head: head + LAYERS * LAYER),

@@ -4,6 +4,8 @@
 
     network = "none"   e is learnt as it is (prompt tuning)
     network = "mlp"    e = W_3 relu(W_2 relu(W_1 z)), z [p, E] learnt: the rows move together (P-tuning)
+    network = "lstm"   e = W_3 relu(W_2 h), h [p, 2 H] what an LSTM of two layers makes of z, read both ways: rows
+                       know their neighbours (P-tuning as it was published)
 
 A network is thrown away at the end: what is kept is p rows. The model is another one from the first step on.
 
@@ -19,37 +21,62 @@ from collections.abc import Iterable, Mapping
 from typing import ClassVar, Literal
 
 import torch
-import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
+from torch.nn.functional import relu
 
 from tunesmith.core.method import Mergeable, Method
 from tunesmith.methods._places import own_places
 from tunesmith.models.additions import PromptRows
 from tunesmith.models.prompt_slot import PromptSlot
 
-_OWN = (".rows", ".first.weight", ".first.bias", ".second.weight", ".second.bias", ".third.weight", ".third.bias")
+
+class Perceptron(nn.Module):
+    """Two hidden layers of width H: each row [E] to a row [E], whatever stands beside it."""
+
+    def __init__(self, width: int, hidden: int) -> None:
+        super().__init__()
+        self.first, self.second = nn.Linear(width, hidden), nn.Linear(hidden, hidden)
+        self.third = nn.Linear(hidden, width)
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """[p, E] to [p, E]."""
+        made: Tensor = self.third(relu(self.second(relu(self.first(rows)))))
+        return made
+
+
+class Recurrent(nn.Module):
+    """An LSTM of two layers, H numbers in each direction, and a hidden layer behind it."""
+
+    def __init__(self, width: int, hidden: int) -> None:
+        super().__init__()
+        self.lstm = nn.LSTM(width, hidden, num_layers=2, bidirectional=True)
+        self.second, self.third = nn.Linear(2 * hidden, 2 * hidden), nn.Linear(2 * hidden, width)
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """[p, E] to [p, E], the rows as one sequence."""
+        states, _ = self.lstm(rows)
+        made: Tensor = self.third(relu(self.second(states)))
+        return made
+
+
+NETWORKS: Mapping[str, type[Perceptron | Recurrent]] = {"mlp": Perceptron, "lstm": Recurrent}
 
 
 class ProjectedRows(Mergeable):
-    """Rows that a network of two hidden layers makes."""
+    """Rows that a network makes."""
 
     begin = 0
 
-    def __init__(self, base: nn.Module, rows: Tensor, hidden: int) -> None:
+    def __init__(self, base: nn.Module, rows: Tensor, network: nn.Module) -> None:
         super().__init__()
         self.base = base
         self.rows = nn.Parameter(rows)
-        width = rows.shape[1]
-        self.first, self.second, self.third = (
-            nn.Linear(width, hidden),
-            nn.Linear(hidden, hidden),
-            nn.Linear(hidden, width),
-        )
+        self.network = network
 
     def forward(self) -> Tensor:
         """[p, E]."""
-        made: Tensor = self.third(F.relu(self.second(F.relu(self.first(self.rows)))))
+        made: Tensor = self.network(self.rows)
         return made
 
     def merged(self) -> nn.Module:
@@ -64,10 +91,10 @@ class SoftPrompt(Method):
 
     length: int = Field(default=20, ge=1, le=256)
     """p: rows before every window, which holds so many tokens fewer."""
-    network: Literal["none", "mlp"] = "none"
+    network: Literal["none", "mlp", "lstm"] = "none"
     """What makes the rows while they learn."""
     hidden: int = Field(default=256, ge=1)
-    """How wide the network is."""
+    """H: how wide the network is."""
 
     @property
     def learning_rate(self) -> float:
@@ -90,10 +117,13 @@ class SoftPrompt(Method):
         drawn = words.weight.detach()[torch.randint(words.num_embeddings, (self.length,))].clone()
         if self.network == "none":
             return {name: PromptRows(slot, drawn) for name, slot in slots.items()}
-        return {name: ProjectedRows(slot, drawn, self.hidden) for name, slot in slots.items()}
+        network = NETWORKS[self.network](drawn.shape[1], self.hidden)
+        return {name: ProjectedRows(slot, drawn, network) for name, slot in slots.items()}
 
     def trained(self, names: Iterable[str]) -> frozenset[str]:
         """The rows, the network that makes them, and the head."""
         return frozenset(
-            name for name in names if name.startswith("head.") or (".prompt." in name and name.endswith(_OWN))
+            name
+            for name in names
+            if name.startswith("head.") or name.endswith(".prompt.rows") or ".prompt.network." in name
         )

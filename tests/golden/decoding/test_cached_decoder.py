@@ -31,6 +31,7 @@ TUNED: list[dict[str, Any]] = [
     {"kind": "prefix", "length": 5, "projected": True, "hidden": 8},
     {"kind": "soft_prompt", "length": 4},
     {"kind": "soft_prompt", "length": 4, "network": "mlp", "hidden": 8},
+    {"kind": "soft_prompt", "length": 4, "network": "lstm", "hidden": 8},
 ]
 
 

@@ -217,7 +217,7 @@ def test_prefixes(
         assert_close(gradients[name], parameter.grad, rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("network", ["none", "mlp"])
+@pytest.mark.parametrize("network", ["none", "mlp", "lstm"])
 def test_prompts(
     network: str,
     peft: Any,
@@ -227,9 +227,8 @@ def test_prompts(
 ) -> None:
     """Hidden states of all tokens: peft's class for sequences reads the first row of the prompt, not of the text."""
     model = tiny_model(TASKS.make(TASK, key="task")).eval()
-    kind, more = (
-        ("PromptTuningConfig", {}) if network == "none" else ("PromptEncoderConfig", {"encoder_hidden_size": 8})
-    )
+    made = {"encoder_hidden_size": 8, "encoder_reparameterization_type": network.upper()}
+    kind, more = ("PromptTuningConfig", {}) if network == "none" else ("PromptEncoderConfig", made)
     config = getattr(peft, kind)(task_type="FEATURE_EXTRACTION", num_virtual_tokens=5, **more)
     theirs = peft.get_peft_model(same_start(model, tiny_bert_folder, headed=False), config).eval()
     apply_method(
@@ -237,10 +236,12 @@ def test_prompts(
     )
     stirred(model)
     names = {"backbone.prompt.rows": "embedding.weight"}
-    if network == "mlp":
-        for own, place in (("first", 0), ("second", 2), ("third", 4)):
-            names |= {f"backbone.prompt.{own}.{part}": f"mlp_head.{place}.{part}" for part in ("weight", "bias")}
     parameters, others = dict(model.named_parameters()), dict(theirs.prompt_encoder["default"].named_parameters())
+    linear = {"none": (), "mlp": ("first", "second", "third"), "lstm": ("second", "third")}[network]
+    for number, own in enumerate(linear):
+        parts = ("weight", "bias")
+        names |= {f"backbone.prompt.network.{own}.{part}": f"mlp_head.{2 * number}.{part}" for part in parts}
+    names |= {f"backbone.prompt.network.lstm.{place[10:]}": place for place in others if place.startswith("lstm_head.")}
     assert names.keys() == {n for n, p in parameters.items() if p.requires_grad and not n.startswith("head.")}
     assert set(names.values()) == others.keys()
     with torch.no_grad():

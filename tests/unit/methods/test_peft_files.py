@@ -186,7 +186,7 @@ def test_what_other_methods_learnt_goes_to_peft_and_comes_back(
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("network", ["none", "mlp"])
+@pytest.mark.parametrize("network", ["none", "mlp", "lstm"])
 def test_prompts_for_tokens_go_to_peft_and_come_back(
     network: str,
     peft: Any,
