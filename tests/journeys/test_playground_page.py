@@ -149,7 +149,7 @@ def test_a_question_has_a_field_of_its_own_and_its_answer_is_marked(visit, servi
     page.fill("#text", "😀 the card was lost in 北京")
     page.fill("#pair", "where?")
     page.click("#run")
-    page.wait_for_function("() => document.querySelector('#history li span')?.textContent.endsWith(' / where?')")
+    page.wait_for_function("() => document.querySelector('#history li span')?.textContent.startsWith('where? / ')")
     answer = json.loads(page.text_content("#json"))["result"]
     marked = page.locator("#answer mark.entity").all_text_contents()
     assert marked == ([] if answer["answer"] is None else [answer["answer"]])

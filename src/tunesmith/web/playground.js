@@ -165,11 +165,13 @@ const summary = ({ result }) => {
   return result.label === undefined ? result.score.toFixed(3) : `${result.label} ${percent(result.confidence)}`;
 };
 
+// What tells one request from others comes first, since the rest may be cut off: many questions share a text.
+const told = ({ text, pair }) => (model.task === "extractive_qa" ? [pair, text] : [text, pair]).filter(Boolean).join(" / ");
+
 function drawHistory() {
   at("history-box").hidden = entries.length === 0;
   at("history").replaceChildren(...entries.map((entry) => {
-    const asked = Object.values(entry.ask).join(" / ");
-    const button = make("button", { type: "button" }, make("span", { textContent: asked }), make("span", { className: "said", textContent: summary(entry.answer) }));
+    const button = make("button", { type: "button" }, make("span", { textContent: told(entry.ask) }), make("span", { className: "said", textContent: summary(entry.answer) }));
     button.addEventListener("click", () => { fill(entry.ask); show(entry); at("text").focus(); });
     return make("li", {}, button);
   }));
@@ -217,7 +219,7 @@ function introduce() {
   at("pair-name").textContent = t(question ? "play.question" : "play.pair");
   at("examples-box").hidden = model.examples.length === 0;
   at("examples").replaceChildren(...model.examples.map((example) => {
-    const button = make("button", { type: "button", textContent: [example.text, example.pair].filter(Boolean).join(" / ") });
+    const button = make("button", { type: "button", textContent: told(example) });
     button.addEventListener("click", () => { fill(example); run(); });
     return button;
   }));
