@@ -96,3 +96,12 @@ class Mergeable(nn.Module):
     @abstractmethod
     def merged(self) -> nn.Module:
         """A plain module that computes the same."""
+
+
+class LowRankUpdate(Mergeable):
+    """A linear layer whose `weight` [out, in] is a frozen one plus B A, and of which nothing else learns."""
+
+    @property
+    @abstractmethod
+    def factors(self) -> tuple[Tensor, Tensor]:
+        """A [r, in] and B [out, r]; what else scales the update is in one of them."""

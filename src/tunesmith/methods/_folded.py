@@ -4,10 +4,10 @@ import copy
 from abc import abstractmethod
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tunesmith.core.method import Mergeable
+from tunesmith.models.joined import joined
 
 
 class Folded(Mergeable):
@@ -29,7 +29,7 @@ class Folded(Mergeable):
 
     def forward(self, x: Tensor) -> Tensor:
         """[..., in] to [..., out]."""
-        return F.linear(x, self.weight, self.bias)
+        return joined(x, (self,))
 
     def merged(self) -> nn.Module:
         """The plain layer with what was learnt in its weight and bias."""

@@ -12,10 +12,11 @@ import math
 import torch
 from torch import Tensor, nn
 
+from tunesmith.core.method import LowRankUpdate
 from tunesmith.methods._folded import Folded
 
 
-class LowRank(Folded):
+class LowRank(Folded, LowRankUpdate):
     """A linear layer whose `weight` is W + scale * B A."""
 
     def __init__(self, base: nn.Linear, rank: int, *, scale: float) -> None:
@@ -30,6 +31,11 @@ class LowRank(Folded):
     def weight(self) -> Tensor:
         """[out, in]"""
         return torch.addmm(self.base.weight, self.lora_B, self.lora_A, alpha=self.scale)
+
+    @property
+    def factors(self) -> tuple[Tensor, Tensor]:
+        """A [r, in] and scale * B [out, r]"""
+        return self.lora_A, self.scale * self.lora_B
 
 
 class Decomposed(Folded):

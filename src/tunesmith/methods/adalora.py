@@ -26,14 +26,14 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from tunesmith.core.method import Guide, Method
+from tunesmith.core.method import Guide, LowRankUpdate, Method
 from tunesmith.methods._folded import Folded
 from tunesmith.methods._places import linear_layers, require_rank, targeted, unfit
 
 _OWN = (".lora_A", ".lora_B", ".lora_E")
 
 
-class Singular(Folded):
+class Singular(Folded, LowRankUpdate):
     """A linear layer whose `weight` is W + scale * B diag(E) A."""
 
     def __init__(self, base: nn.Linear, rank: int, *, scale: float) -> None:
@@ -48,6 +48,11 @@ class Singular(Folded):
     def weight(self) -> Tensor:
         """[out, in]"""
         return torch.addmm(self.base.weight, self.lora_B, self.lora_A * self.lora_E, alpha=self.scale)
+
+    @property
+    def factors(self) -> tuple[Tensor, Tensor]:
+        """scale * diag(E) A [r, in] and B [out, r]"""
+        return self.lora_A * (self.scale * self.lora_E), self.lora_B
 
 
 class AdaLora(Method):

@@ -15,7 +15,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
@@ -26,7 +25,9 @@ from tunesmith.models.attention import AttentionCore, Layout, core_on, layout
 from tunesmith.models.decoder_shape import DecoderShape
 from tunesmith.models.dropout import Dropout
 from tunesmith.models.inserted_rows import behind, insert
+from tunesmith.models.joined import joined
 from tunesmith.models.prompt_slot import PromptSlot
+from tunesmith.models.root_mean_square import RootMeanSquareNorm
 from tunesmith.models.rotary import Turn, turn_at, turned
 from tunesmith.models.row_counts import at
 from tunesmith.models.unfilled import UnfilledLinear, unfilled_table
@@ -49,13 +50,9 @@ class DecoderAttention(nn.Module):
 
     def forward(self, x: Tensor, turn: Turn | None, layout: Layout) -> Tensor:
         """[N, D] to [N, H d], which is still to be projected by `output`."""
-        parts = (self.query, self.key, self.value)
-        biases: list[Tensor] = [part.bias for part in parts if part.bias is not None]
-        qkv = F.linear(x, torch.cat([part.weight for part in parts]), torch.cat(biases) if biases else None)
+        qkv = joined(x, (self.query, self.key, self.value))
         if turn is not None:
-            turning = len(self.query.weight) + len(self.key.weight)
-            heads = turned(qkv[:, :turning].reshape(len(qkv), -1, turn[0].shape[-1]), turn).flatten(1)
-            qkv = torch.cat([heads, qkv[:, turning:]], 1)
+            qkv = turned(qkv, turn, heads=self.heads + self.heads // self.groups)
         dropout = self.probability if self.training else 0.0
         mixed: Tensor = self.core(qkv, layout, heads=self.heads, dropout=dropout, groups=self.groups)
         return mixed
@@ -173,5 +170,5 @@ class Decoder(Backbone):
 
 
 def _norm(shape: DecoderShape) -> nn.Module:
-    kind = nn.RMSNorm if shape.root_mean_square else nn.LayerNorm
+    kind = RootMeanSquareNorm if shape.root_mean_square else nn.LayerNorm
     return kind(shape.width, eps=shape.norm_epsilon)
