@@ -11,7 +11,7 @@ import json
 from collections.abc import Sequence
 from typing import Any, Final
 
-from tunesmith.core.prediction import Prediction, Ranked, ScoredSpan
+from tunesmith.core.prediction import LabelAndScoredSpans, Prediction, Ranked, ScoredSpan
 
 DIGITS: Final = 6
 """Decimal places of confidences."""
@@ -29,6 +29,8 @@ def answer_of(prediction: Prediction) -> dict[str, Any]:
     answer: dict[str, Any]
     if isinstance(said, str):
         answer = {"label" if prediction.scores else "answer": said}
+    elif isinstance(said, LabelAndScoredSpans):
+        answer = {"label": said.label, "entities": [_entity(prediction.text, span) for span in said.spans]}
     elif isinstance(said, tuple) and said and isinstance(said[0], Ranked):
         found = [item for item in said if isinstance(item, Ranked)]
         answer = {"documents": [{"id": i.id, "text": i.text, "score": round(i.score, DIGITS)} for i in found]}

@@ -77,6 +77,8 @@ def columns_of(predictor: Predictor, *, pairs: bool, scores: bool) -> tuple[str,
     table = predictor.bundle.task.as_table()
     if table["kind"] == "token_classification":
         return ("entities", "truncated")
+    if table["kind"] == "joint_classification":
+        return ("label", "confidence", "entities", *(("scores",) if scores else ()), "truncated")
     if predictor.bundle.collection:
         return ("documents", "truncated")
     if table["kind"] == "extractive_qa":

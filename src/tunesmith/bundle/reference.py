@@ -23,7 +23,7 @@ from tunesmith.bundle.predictor import Predictor
 from tunesmith.core.batch import Encoding, collate
 from tunesmith.core.example import Example
 from tunesmith.core.model import Model
-from tunesmith.core.prediction import Prediction, Ranked, ScoredSpan
+from tunesmith.core.prediction import LabelAndScoredSpans, Prediction, Ranked, ScoredSpan
 
 MOST: Final = 1000
 """Examples looked at: the distributions are steady well before."""
@@ -68,6 +68,8 @@ def described(predictor: Predictor, examples: Sequence[Example]) -> bytes:
 def labels_of(prediction: Prediction) -> list[str]:
     """The labels an answer names, with repetition, or the id of the document that was found first; none for a score."""
     said = prediction.predicted
+    if isinstance(said, LabelAndScoredSpans):
+        return [said.label, *(span.label for span in said.spans)]
     if isinstance(said, str):
         return [said]
     if isinstance(said, float):
@@ -80,6 +82,8 @@ def labels_of(prediction: Prediction) -> list[str]:
 def confidences_of(prediction: Prediction) -> list[float]:
     """How sure an answer is: one value a span, else one value, none where the task has no confidence."""
     said = prediction.predicted
+    if isinstance(said, LabelAndScoredSpans) and prediction.confidence is not None:
+        return [prediction.confidence, *(span.confidence for span in said.spans)]
     if isinstance(said, tuple) and any(isinstance(item, ScoredSpan) for item in said):
         return [item.confidence for item in said if isinstance(item, ScoredSpan)]
     return [] if prediction.confidence is None else [prediction.confidence]

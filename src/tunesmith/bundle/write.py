@@ -131,6 +131,7 @@ def problem_of(task: Task) -> Problem:
         "token_classification": "token",
         "extractive_qa": "answer",
         "label_matching": "matching",
+        "joint_classification": "joint",
         "cloze_classification": "language",
     }
     if table["kind"] in by_kind:

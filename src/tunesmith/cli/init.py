@@ -79,8 +79,7 @@ def _look(data: Path, given: dict[str, Any]) -> "FirstLook":
 
     from tunesmith.cli.first_config import FirstLook
     from tunesmith.core.errors import TunesmithError
-    from tunesmith.core.example import Span
-    from tunesmith.prepare.audit import mostly_chinese
+    from tunesmith.prepare.audit import labels_of, mostly_chinese
     from tunesmith.prepare.reading import detect
     from tunesmith.prepare.split_files import split_files
 
@@ -97,12 +96,10 @@ def _look(data: Path, given: dict[str, Any]) -> "FirstLook":
         accepted += 1
         if len(texts) < 2000:
             texts.append(example.text)
-        gold = example.gold
-        found = (gold,) if isinstance(gold, str) else gold if isinstance(gold, tuple) else ()
-        if finding.rows.within_text and gold is not None:
-            found = ("answer" if found else "no answer",)
-        if not finding.rows.written:  # an answer that is written is no label
-            labels.update(item.label if isinstance(item, Span) else str(item) for item in found)
+        if finding.rows.within_text and example.gold is not None:
+            labels["answer" if example.gold else "no answer"] += 1
+        elif not finding.rows.written:  # an answer that is written is no label
+            labels.update(labels_of(example))
     left_out: list[str] = []
     for role in [role for role in files if role != "train"]:
         try:

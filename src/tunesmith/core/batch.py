@@ -31,7 +31,8 @@ class Encoding:
     places: NDArray[np.int32]
     units: NDArray[np.int32]
     targets: NDArray[np.int64] | NDArray[np.float32] | None
-    weight: float = 1.0
+    weight: float | NDArray[np.float32] = 1.0
+    """How much each place counts in the loss: one number for all of them, or one for each, [m]"""
     truncated: int = 0
     """Characters of the example that no window shows."""
     pooled: bool = False
@@ -125,9 +126,14 @@ def collate(encodings: Sequence[Encoding], ids: Sequence[str]) -> Batch:
         lengths=lengths,
         places=torch.from_numpy(np.concatenate(places)),
         targets=torch.from_numpy(np.concatenate(targets)) if len(targets) == len(encodings) else None,
-        weight=torch.from_numpy(np.repeat([e.weight for e in encodings], counts).astype(np.float32)),
+        weight=torch.from_numpy(np.concatenate(_weights(encodings)).astype(np.float32)),
         ids=tuple(ids),
         place_counts=counts,
         pooled=any(encoding.pooled for encoding in encodings),
         part_counts=tuple(map(len, parts)) if any(encoding.parts for encoding in encodings) else None,
     )
+
+
+def _weights(encodings: Sequence[Encoding]) -> list[NDArray[np.float64]]:
+    """[m] of each window."""
+    return [np.broadcast_to(np.asarray(e.weight, np.float64), len(e.places)) for e in encodings]

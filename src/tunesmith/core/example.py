@@ -27,6 +27,14 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
+class LabelAndSpans:
+    """One label of the whole text and the entities in it, in order: an intent with its slots."""
+
+    label: str
+    spans: tuple[Span, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Document:
     """A text of a collection that questions are answered from."""
 
@@ -43,9 +51,9 @@ class Relevant:
     grade: float = 1.0
 
 
-Gold = tuple[Span, ...] | str | tuple[str, ...] | float | tuple[Relevant, ...]
-"""Spans of entities or of answers, one label or written answer, several of them, a score, or the documents that answer:
-the task knows which."""
+Gold = tuple[Span, ...] | str | tuple[str, ...] | LabelAndSpans | float | tuple[Relevant, ...]
+"""Spans of entities or of answers, one label or written answer, several of them, a label with spans, a score, or the
+documents that answer: the task knows which."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

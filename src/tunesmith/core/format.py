@@ -19,14 +19,15 @@ from tunesmith.core.example import Example
 TaskKind = Literal[
     "token_classification",
     "text_classification",
+    "joint_classification",
     "text_regression",
     "pair_matching",
     "retrieval",
     "extractive_qa",
     "generation",
 ]
-"""What rows can be for: entities in a text, labels of a text, the relation of two texts, documents that answer a
-question, answers in a text, or answers to be written."""
+"""What rows can be for: entities in a text, labels of a text, both of them, the relation of two texts, documents that
+answer a question, answers in a text, or answers to be written."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from tunesmith.core.conversation import Conversation, Message
-from tunesmith.core.example import Example, Gold, Relevant, Source, Span
+from tunesmith.core.example import Example, Gold, LabelAndSpans, Relevant, Source, Span
 from tunesmith.core.markup import bars, framed, highlighted
 
 
@@ -24,6 +24,19 @@ class ScoredSpan:
 
 
 @dataclass(frozen=True, slots=True)
+class LabelAndScoredSpans:
+    """A predicted label of the whole text and the predicted entities in it, in order. How sure the label is, the
+    prediction says."""
+
+    label: str
+    spans: tuple[ScoredSpan, ...]
+
+    def plain(self) -> LabelAndSpans:
+        """The same without confidences."""
+        return LabelAndSpans(self.label, tuple(span.span() for span in self.spans))
+
+
+@dataclass(frozen=True, slots=True)
 class Ranked:
     """A document that was found for a question, with the cosine of the two in [-1, 1]."""
 
@@ -32,9 +45,9 @@ class Ranked:
     score: float
 
 
-Answer = tuple[ScoredSpan, ...] | str | tuple[str, ...] | float | tuple[Ranked, ...]
-"""Scored spans, one label or written answer, several labels, a score, or documents, the best first: the predicted
-counterpart of `Gold`."""
+Answer = tuple[ScoredSpan, ...] | str | tuple[str, ...] | LabelAndScoredSpans | float | tuple[Ranked, ...]
+"""Scored spans, one label or written answer, several labels, a label with scored spans, a score, or documents, the best
+first: the predicted counterpart of `Gold`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +130,9 @@ class Prediction:
         chosen = self.predicted
         if isinstance(chosen, str) and not self.scores:
             return framed(f"{_shown(self.text, self.pair)}<br><b>{html.escape(chosen)}</b>")
+        if isinstance(chosen, LabelAndScoredSpans):
+            marked = highlighted(self.text, [(s.start, s.end, s.label, s.confidence) for s in chosen.spans])
+            return framed(f"{marked}{bars(self.scores, chosen=(chosen.label,))}")
         if isinstance(chosen, float):
             return framed(f"{_shown(self.text, self.pair)}<br><b>{chosen:.4g}</b>")
         if isinstance(chosen, tuple) and chosen and isinstance(chosen[0], Ranked):
@@ -157,6 +173,8 @@ def _shown(text: str, pair: str | None) -> str:
 
 
 def _plain(value: Gold | Answer) -> Any:  # noqa: ANN401 - any JSON value
+    if isinstance(value, LabelAndSpans | LabelAndScoredSpans):
+        return {"label": value.label, "spans": [_plain_item(span) for span in value.spans]}
     if isinstance(value, tuple):
         return [_plain_item(item) for item in value]
     return value
@@ -172,6 +190,8 @@ def _plain_item(item: Span | ScoredSpan | Relevant | Ranked | str) -> Any:  # no
 
 
 def _gold(value: Any) -> Gold:  # noqa: ANN401 - any JSON value
+    if isinstance(value, dict):
+        return LabelAndSpans(value["label"], tuple(Span(**item) for item in value["spans"]))
     if not isinstance(value, list):
         return value  # type: ignore[no-any-return]  # JSON gave a str or a float, which is what Gold is
     if value and isinstance(value[0], dict) and "grade" in value[0]:
@@ -180,6 +200,8 @@ def _gold(value: Any) -> Gold:  # noqa: ANN401 - any JSON value
 
 
 def _answer(value: Any) -> Answer:  # noqa: ANN401 - any JSON value
+    if isinstance(value, dict):
+        return LabelAndScoredSpans(value["label"], tuple(ScoredSpan(**item) for item in value["spans"]))
     if not isinstance(value, list):
         return value  # type: ignore[no-any-return]  # JSON gave a str or a float, which is what Answer is
     if value and isinstance(value[0], dict) and "score" in value[0]:

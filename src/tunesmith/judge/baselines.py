@@ -2,6 +2,7 @@
 
 spans        all_outside, dictionary
 labels       majority, tfidf_logistic
+joint        majority_outside, tfidf_dictionary: the two above as one answer
 multilabel   majority, tfidf_logistic
 scores       mean, tfidf_cosine for pairs, tfidf_ridge for single texts
 ranking      random, popular, bm25
@@ -11,12 +12,13 @@ answers      no_answer where the training rows have such, most_similar_sentence
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from tunesmith.core.errors import UsageError
-from tunesmith.core.example import Document, Example
-from tunesmith.core.prediction import Prediction
+from tunesmith.core.example import Document, Example, LabelAndSpans
+from tunesmith.core.prediction import LabelAndScoredSpans, Prediction, ScoredSpan
 from tunesmith.judge import entity_dictionary, tfidf, written_baselines
 from tunesmith.judge.forms import KINDS
 from tunesmith.judge.ranked_baselines import ranked_baselines
@@ -45,6 +47,8 @@ def baselines(
     golds = [example.gold for example in learned]
     if kind == "token_classification":
         return _for_spans(learned, test)
+    if kind == "joint_classification":
+        return _for_both(learned, test)
     if kind == "generation":
         return written_baselines.for_texts(learned, test)
     if kind == "extractive_qa":
@@ -88,6 +92,25 @@ def _for_labels(train: Sequence[Example], test: Sequence[Example]) -> dict[str, 
             for example, label, scores in zip(test, best, scored, strict=True)
         ]
     return found
+
+
+def _for_both(train: Sequence[Example], test: Sequence[Example]) -> dict[str, list[Prediction]]:
+    """The baselines of labels beside those of entities, one answer from the two of equal effort."""
+    golds = [example.gold for example in train if isinstance(example.gold, LabelAndSpans)]
+    of_label = _for_labels([replace(e, gold=gold.label) for e, gold in zip(train, golds, strict=True)], test)
+    of_spans = _for_spans([replace(e, gold=gold.spans) for e, gold in zip(train, golds, strict=True)], test)
+    pairs = {"majority_outside": ("majority", "all_outside"), "tfidf_dictionary": ("tfidf_logistic", "dictionary")}
+    return {
+        name: [_both(*answers) for answers in zip(of_label[label], of_spans[spans], strict=True)]
+        for name, (label, spans) in pairs.items()
+        if label in of_label and spans in of_spans
+    }
+
+
+def _both(label: Prediction, entities: Prediction) -> Prediction:
+    found = entities.predicted if isinstance(entities.predicted, tuple) else ()
+    spans = tuple(item for item in found if isinstance(item, ScoredSpan))
+    return replace(label, predicted=LabelAndScoredSpans(str(label.predicted), spans))
 
 
 def _for_label_sets(train: Sequence[Example], test: Sequence[Example]) -> dict[str, list[Prediction]]:

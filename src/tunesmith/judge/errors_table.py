@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from tunesmith.core.example import Relevant, Span
-from tunesmith.core.prediction import Prediction, Ranked, ScoredSpan
+from tunesmith.core.example import LabelAndSpans, Relevant, Span
+from tunesmith.core.prediction import LabelAndScoredSpans, Prediction, Ranked, ScoredSpan
 from tunesmith.judge import sides
 from tunesmith.judge.metrics.spans import Pairing, pairings
 
@@ -70,10 +70,9 @@ def mistake_of(prediction: Prediction) -> Mistake | None:
     if gold is None:
         return None
     if isinstance(gold, str):
-        if gold == said:
-            return None
-        sure = prediction.scores.get(str(said), prediction.confidence if prediction.confidence is not None else 1.0)
-        return Mistake(prediction, sure, (gold, str(said)))
+        return _label_mistake(prediction, gold, str(said))
+    if isinstance(gold, LabelAndSpans) and isinstance(said, LabelAndScoredSpans):
+        return _joint_mistake(prediction, gold, said)
     if isinstance(gold, tuple) and isinstance(said, tuple):
         if gold and isinstance(gold[0], Relevant):
             return _ranking_mistake(prediction)
@@ -83,6 +82,27 @@ def mistake_of(prediction: Prediction) -> Mistake | None:
     if isinstance(gold, int | float) and isinstance(said, int | float):
         return Mistake(prediction, abs(gold - said), ()) if gold != said else None
     return None
+
+
+def _label_mistake(prediction: Prediction, gold: str, said: str) -> Mistake | None:
+    if gold == said:
+        return None
+    sure = prediction.scores.get(said, prediction.confidence if prediction.confidence is not None else 1.0)
+    return Mistake(prediction, sure, (gold, said))
+
+
+def _joint_mistake(prediction: Prediction, gold: LabelAndSpans, said: LabelAndScoredSpans) -> Mistake | None:
+    """As bad as the worse of the two, with the entities shown also where only the label is wrong."""
+    parts = (
+        _label_mistake(prediction, gold.label, said.label),
+        _entity_mistake(prediction, gold.spans, said.spans),
+    )
+    wrong = [part for part in parts if part is not None]
+    if not wrong:
+        return None
+    pairs = pairings(gold.spans, [span.span() for span in said.spans])
+    labels = tuple(dict.fromkeys(label for part in wrong for label in part.labels))
+    return Mistake(prediction, max(part.severity for part in wrong), labels, tuple(pairs))
 
 
 def _entity_mistake(prediction: Prediction, gold: tuple[Any, ...], said: tuple[Any, ...]) -> Mistake | None:
@@ -131,11 +151,13 @@ def error_record(mistake: Mistake) -> dict[str, Any]:
     if mistake.pairs:
         first, last = _window(prediction.text, mistake.pairs)
         text = visible(prediction.text)
-        return record | {
+        record |= {
             "gold_pieces": _pieces(text, mistake.pairs, side="gold", window=(first, last)),
             "predicted_pieces": _pieces(text, mistake.pairs, side="predicted", window=(first, last)),
             "fates": sorted({pair.fate for pair in mistake.pairs if pair.fate != "correct"}),
         }
+        if not isinstance(prediction.gold, LabelAndSpans):
+            return record
     record["gold"], record["predicted"] = _shown(prediction.gold), _shown(prediction.predicted)
     ranked = sorted(prediction.scores.items(), key=lambda item: (-item[1], item[0]))
     gold = record["gold"]
@@ -153,6 +175,8 @@ def visible(text: str) -> str:
 
 
 def _shown(value: object) -> list[str]:
+    if isinstance(value, LabelAndSpans | LabelAndScoredSpans):
+        return [value.label]
     if isinstance(value, tuple):
         return [shortened(item.text) if isinstance(item, Relevant | Ranked) else str(item) for item in value[:MOST]]
     return [f"{value:.3f}" if isinstance(value, float) else str(value)]
@@ -168,7 +192,7 @@ def _window(text: str, pairs: tuple[Pairing, ...]) -> tuple[int, int]:
     if len(text) <= _EXCERPT:
         return 0, len(text)
     wrong = [span.start for pair in pairs if pair.fate != "correct" for span in (pair.gold, pair.predicted) if span]
-    first = max(0, min(wrong) - _BEFORE)
+    first = max(0, min(wrong, default=0) - _BEFORE)
     return first, min(len(text), first + _EXCERPT)
 
 

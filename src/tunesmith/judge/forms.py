@@ -1,8 +1,9 @@
-"""The seven shapes an answer can have, and what each adds to the books.
+"""The eight shapes an answer can have, and what each adds to the books.
 
 spans        token_classification
 labels       text_classification, label_matching, cloze_classification, pair_matching with classes
 multilabel   text_classification whose gold is a tuple
+joint        joint_classification: a label with entities, which are right together or not
 scores       text_regression, pair_matching whose gold is a number, retrieval that learns scores
 ranking      retrieval: the documents that answer, the best first
 texts        generation: one reference or several
@@ -13,10 +14,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from tunesmith.core.errors import UsageError
+from tunesmith.core.example import LabelAndSpans
 from tunesmith.core.format import READ_AS
 from tunesmith.core.prediction import Prediction
 from tunesmith.judge import sides
-from tunesmith.judge.metrics import answers, labels, multilabel, ranking, spans, writing
+from tunesmith.judge.metrics import answers, joint, labels, multilabel, ranking, spans, writing
 from tunesmith.judge.metrics.counts import Counts, Floats, Row
 from tunesmith.judge.metrics.tokens import script_of
 
@@ -25,6 +27,7 @@ KINDS = (
     "text_classification",
     "label_matching",
     "cloze_classification",
+    "joint_classification",
     "text_regression",
     "pair_matching",
     "retrieval",
@@ -40,7 +43,8 @@ class Form:
     """How one shape of answer is counted, and which of its metrics leads.
 
     `behind` names the statistic that counts what a metric is a share of, where that is not all rows; "" where it is no
-    share at all and may pass 1.
+    share at all and may pass 1. `parts` are the books whose labels are listed each by themselves, "" for the only ones;
+    `entities` names those of entities, None where there are none.
     """
 
     name: str
@@ -48,6 +52,8 @@ class Form:
     row: Callable[[Prediction], Row]
     metrics: Callable[[Counts], dict[str, Floats]]
     behind: Mapping[str, str] = field(default_factory=dict)
+    parts: tuple[str, ...] = ("",)
+    entities: str | None = None
 
 
 def form_of(prediction: Prediction, kind: str) -> str:
@@ -62,6 +68,8 @@ def form_of(prediction: Prediction, kind: str) -> str:
     match READ_AS.get(kind, kind), prediction.gold:
         case "token_classification", tuple():
             return "spans"
+        case "joint_classification", LabelAndSpans():
+            return "joint"
         case "text_classification", tuple():
             return "multilabel"
         case "text_classification" | "pair_matching", str():
@@ -80,10 +88,14 @@ def form_of(prediction: Prediction, kind: str) -> str:
 def taken_for(prediction: Prediction, form: str) -> list[tuple[str, str]]:
     """What was taken for what: (gold, predicted) label or entity types, "" for an entity without a counterpart.
 
-    Only labels and entities are taken for one another: nothing for any other form.
+    Only labels and entities are taken for one another: nothing for any other form. Of a label with entities it is the
+    label.
     """
     if form == "labels":
         return [sides.one_label(prediction)]
+    if form == "joint":
+        wanted, said = sides.label_and_entities(prediction)
+        return [(wanted.label, said.label)]
     if form != "spans":
         return []
     found = spans.pairings(*sides.entities(prediction))
@@ -104,6 +116,9 @@ def right(prediction: Prediction, kind: str) -> bool | None:
         case "labels":
             label, chosen = sides.one_label(prediction)
             return label == chosen
+        case "joint":
+            one, other = sides.label_and_entities(prediction)
+            return (one.label, set(one.spans)) == (other.label, set(other.spans))
         case "multilabel":
             gold, said = sides.label_sets(prediction)
             return set(gold) == set(said)
@@ -122,6 +137,11 @@ def _spans_row(prediction: Prediction) -> Row:
 
 def _labels_row(prediction: Prediction) -> Row:
     return labels.row(*sides.one_label(prediction))
+
+
+def _joint_row(prediction: Prediction) -> Row:
+    wanted, said = sides.label_and_entities(prediction)
+    return joint.row((wanted.label, wanted.spans), (said.label, said.spans))
 
 
 def _multilabel_row(prediction: Prediction) -> Row:
@@ -144,8 +164,17 @@ def _answers_row(prediction: Prediction) -> Row:
 FORMS = {
     form.name: form
     for form in (
-        Form("spans", "span_f1", _spans_row, spans.metrics),
+        Form("spans", "span_f1", _spans_row, spans.metrics, entities=""),
         Form("labels", "accuracy", _labels_row, labels.metrics, {"mcc": ""}),
+        Form(
+            "joint",
+            "joint_accuracy",
+            _joint_row,
+            joint.metrics,
+            joint.BEHIND,
+            parts=joint.PARTS,
+            entities=joint.ENTITY,
+        ),
         Form("multilabel", "micro_f1", _multilabel_row, multilabel.metrics),
         Form("ranking", "ndcg_at_10", _ranking_row, ranking.metrics),
         Form("texts", "rouge_l", _texts_row, writing.metrics, {"mean_words": "", "length_ratio": "", "perplexity": ""}),

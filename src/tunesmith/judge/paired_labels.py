@@ -14,7 +14,7 @@ from tunesmith.core.prediction import Prediction
 from tunesmith.judge.forms import FORMS, WRITTEN, form_of
 from tunesmith.judge.intervals import Metric, interval
 from tunesmith.judge.ledger import Ledger
-from tunesmith.judge.metrics.counts import per_label
+from tunesmith.judge.metrics.counts import Counts, per_label
 from tunesmith.judge.scoring import row_key
 
 
@@ -27,6 +27,8 @@ class LabelDifference:
     first: float
     second: float
     difference: Metric
+    part: str = ""
+    """Whether it is a `label` of texts or a type of `entity`, where answers hold both"""
 
 
 def label_differences(
@@ -47,19 +49,31 @@ def label_differences(
         key = row_key(one, seed)
         mine.add(key, form.row(one))
         theirs.add(key, form.row(other))
-    names = sorted({*mine.exact().labels(), *theirs.exact().labels()})
-    here, there = (per_label(ledger.exact(), names) for ledger in (mine, theirs))
-    ours, rivals = (per_label(ledger.drawn(), names) for ledger in (mine, theirs))
+    found = [one for part in form.parts for one in _of_part(mine, theirs, part)]
+    return sorted(found, key=lambda one: (-abs(one.difference.value), one.part, one.label))
+
+
+def _of_part(mine: Ledger, theirs: Ledger, part: str) -> list[LabelDifference]:
+    """The labels of one of the books, in their order."""
+    exact, drawn = ([own.part(part) for own in pair] for pair in _sums(mine, theirs))
+    names = sorted({*exact[0].labels(), *exact[1].labels()})
+    here, there = (per_label(own, names) for own in exact)
+    ours, rivals = (per_label(own, names) for own in drawn)
     absent = ours["gold"] + ours["predicted"] + rivals["predicted"] == 0
     draws = np.where(absent, np.nan, ours["f1"] - rivals["f1"])
-    found = [
+    return [
         LabelDifference(
             label=name,
             gold=int(here["gold"][i]),
             first=float(here["f1"][i]),
             second=float(there["f1"][i]),
             difference=interval(float(here["f1"][i] - there["f1"][i]), draws[i]),
+            part=part,
         )
         for i, name in enumerate(names)
     ]
-    return sorted(found, key=lambda one: (-abs(one.difference.value), one.label))
+
+
+def _sums(mine: Ledger, theirs: Ledger) -> tuple[tuple[Counts, Counts], tuple[Counts, Counts]]:
+    """The exact sums of both models, and those under every replicate."""
+    return (mine.exact(), theirs.exact()), (mine.drawn(), theirs.drawn())

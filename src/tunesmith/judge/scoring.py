@@ -29,11 +29,14 @@ class LabelScore:
     precision: float
     recall: float
     f1: Metric
+    part: str = ""
+    """Whether it is a `label` of texts or a type of `entity`, where answers hold both"""
 
     def as_record(self) -> dict[str, Any]:
         """A JSON-ready object."""
         return {
             "label": self.label,
+            **({"part": self.part} if self.part else {}),
             "gold": self.gold,
             "predicted": self.predicted,
             "precision": round(self.precision, 6),
@@ -165,7 +168,9 @@ def _score_counts(
     empty = _empty(drawn, spans=form.name == "spans")
     found = {
         name: interval(
-            float(value), np.where(empty, np.nan, spread[name]), evidence=_behind(name, form, exact, evidence)
+            float(value),
+            np.where(empty | _nothing_behind(name, form, drawn), np.nan, spread[name]),
+            evidence=_behind(name, form, exact, evidence),
         )
         for name, value in values.items()
     }
@@ -178,10 +183,16 @@ def _score_counts(
         groups=seen.groups,
         truncated=seen.truncated,
         metrics={leading: found[leading]} | found,
-        labels=_labels(exact, drawn, units),
-        confusion=dict(seen.pairs) if form.name in ("spans", "labels") else None,
-        fates={fate: int(exact.total(f"fate:{fate}")) for fate in FATES} if form.name == "spans" else None,
+        labels=tuple(
+            label for part in form.parts for label in _labels(exact.part(part), drawn.part(part), units, part=part)
+        ),
+        confusion=dict(seen.pairs) if form.name in ("spans", "labels", "joint") else None,
+        fates=_fates(exact.part(form.entities)) if form.entities is not None else None,
     )
+
+
+def _fates(entities: Counts) -> dict[str, int]:
+    return {fate: int(entities.total(f"fate:{fate}")) for fate in FATES}
 
 
 def _behind(metric: str, form: Form, exact: Counts, evidence: float) -> float | None:
@@ -190,6 +201,13 @@ def _behind(metric: str, form: Form, exact: Counts, evidence: float) -> float | 
     if statistic is None:
         return evidence
     return min(evidence, float(exact.total(statistic))) if statistic else None
+
+
+def _nothing_behind(metric: str, form: Form, drawn: Counts) -> NDArray[np.bool_]:
+    """[R] the replicates that happened to draw nothing that a metric is a share of."""
+    statistic = form.behind.get(metric)
+    nothing: NDArray[np.bool_] = (drawn.total(statistic) if statistic else np.ones(drawn.width)) == 0
+    return nothing
 
 
 def _units(exact: Counts, drawn: Counts) -> float:
@@ -211,7 +229,7 @@ def _empty(drawn: Counts, *, spans: bool) -> NDArray[np.bool_]:
     return nothing
 
 
-def _labels(exact: Counts, drawn: Counts, units: float) -> tuple[LabelScore, ...]:
+def _labels(exact: Counts, drawn: Counts, units: float, *, part: str) -> tuple[LabelScore, ...]:
     names = exact.labels()
     known, replicates = per_label(exact, names), per_label(drawn, names)
     absent = replicates["gold"] + replicates["predicted"] == 0
@@ -226,6 +244,7 @@ def _labels(exact: Counts, drawn: Counts, units: float) -> tuple[LabelScore, ...
             f1=interval(
                 float(known["f1"][i]), spread[i], evidence=min(units, float(known["gold"][i] + known["predicted"][i]))
             ),
+            part=part,
         )
         for i, name in enumerate(names)
     )

@@ -1,8 +1,8 @@
 """What stands on the two sides of a prediction, by shape of answer; a row that does not have it is refused by line."""
 
 from tunesmith.core.errors import DataError, Place
-from tunesmith.core.example import Relevant, Span
-from tunesmith.core.prediction import Prediction, Ranked, ScoredSpan
+from tunesmith.core.example import LabelAndSpans, Relevant, Span
+from tunesmith.core.prediction import LabelAndScoredSpans, Prediction, Ranked, ScoredSpan
 
 
 def unfit(prediction: Prediction, wanted: str) -> DataError:
@@ -31,6 +31,18 @@ def entities(prediction: Prediction) -> tuple[list[Span], list[Span]]:
     if len(wanted) != len(gold) or len(said) != len(predicted):
         raise unfit(prediction, "entities on both sides")
     return wanted, said
+
+
+def label_and_entities(prediction: Prediction) -> tuple[LabelAndSpans, LabelAndSpans]:
+    """The gold and the predicted label, each with its entities.
+
+    Raises:
+        DataError: either side holds anything else.
+    """
+    gold, predicted = prediction.gold, prediction.predicted
+    if not isinstance(gold, LabelAndSpans) or not isinstance(predicted, LabelAndScoredSpans):
+        raise unfit(prediction, "a label with entities on both sides")
+    return gold, predicted.plain()
 
 
 def one_label(prediction: Prediction) -> tuple[str, str]:

@@ -8,6 +8,9 @@ Standing = Literal["better", "unproven", "worse", "alone"]
 
 METRIC_NAMES: Mapping[str, tuple[str, str]] = {
     "span_f1": ("strict entity F1", "实体严格 F1"),
+    "joint_accuracy": ("label and all entities right", "标签与实体全对"),
+    "label_accuracy": ("accuracy of the labels", "标签准确率"),
+    "label_macro_f1": ("macro F1 of the labels", "标签宏平均 F1"),
     "accuracy": ("accuracy", "准确率"),
     "macro_f1": ("macro F1", "宏平均 F1"),
     "micro_f1": ("micro F1", "微平均 F1"),
@@ -39,6 +42,11 @@ BASELINE_NAMES: Mapping[str, tuple[str, str]] = {
     "dictionary": ("a dictionary of the training entities", "训练集实体词典"),
     "majority": ("the most frequent label", "最常见的标签"),
     "tfidf_logistic": ("TF-IDF + logistic regression", "TF-IDF + 逻辑回归"),
+    "majority_outside": ("the most frequent label and no entity", "最常见的标签，不标实体"),
+    "tfidf_dictionary": (
+        "TF-IDF + logistic regression and a dictionary of the training entities",
+        "TF-IDF + 逻辑回归，加训练集实体词典",
+    ),
     "mean": ("the mean score", "平均分"),
     "tfidf_cosine": ("TF-IDF cosine", "TF-IDF 余弦"),
     "tfidf_ridge": ("TF-IDF + ridge regression", "TF-IDF + 岭回归"),

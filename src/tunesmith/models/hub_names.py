@@ -165,8 +165,12 @@ def load_hub_state(model: Model, state: Mapping[str, Tensor]) -> None:
             tensor.copy_(state[name])
 
 
-Problem = Literal["token", "answer", "single_label", "multi_label", "regression", "matching", "language", "vectors"]
+Problem = Literal[
+    "token", "answer", "single_label", "multi_label", "regression", "matching", "joint", "language", "vectors"
+]
 _PURPOSES = {"token": "TokenClassification", "answer": "QuestionAnswering"}
+_OF_OUR_OWN = frozenset(("matching", "joint"))
+"""Problems that transformers has no class for."""
 _ELSEWHERE = frozenset(("llama", "qwen2"))
 """Kinds whose class for questions in transformers keeps the backbone under another name than their other classes."""
 _PROBLEM_TYPES = {"single_label": "single_label_classification", "multi_label": "multi_label_classification"}
@@ -177,7 +181,7 @@ def hub_config(model: Model, *, labels: Sequence[str], problem: Problem) -> dict
 
     `architectures` names a class with a head where transformers has one that computes the same as ours (all families
     of our own, two for answers aside; hosted ones: what reads tokens, where its head is one linear layer), else the
-    bare encoder, which is all there is where vectors answer. It has none for matching.
+    bare encoder, which is all there is where vectors answer. It has none for matching, nor for two heads.
     """
     config = _kept(model) | {"architectures": [_architecture(model, problem)], "dtype": "float32"}
     if problem in ("language", "vectors"):
@@ -189,14 +193,14 @@ def hub_config(model: Model, *, labels: Sequence[str], problem: Problem) -> dict
     }
     return (
         config
-        if problem in (*_PURPOSES, "matching")
+        if problem in (*_PURPOSES, *_OF_OUR_OWN)
         else config | {"problem_type": _PROBLEM_TYPES.get(problem, problem)}
     )
 
 
 def has_class(model: Model, problem: Problem) -> bool:
     """Whether the backbone's tensors have, in transformers' class for the problem, the names that `hub_name` gives."""
-    return problem != "matching" and (problem != "answer" or model.backbone.config["model_type"] not in _ELSEWHERE)
+    return problem not in _OF_OUR_OWN and (problem != "answer" or model.backbone.config["model_type"] not in _ELSEWHERE)
 
 
 def _kept(model: Model) -> dict[str, Any]:

@@ -9,10 +9,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from tunesmith.core.example import Example, Span
+from tunesmith.core.example import Example, LabelAndSpans, Span
 from tunesmith.core.tokenizer import Tokenizer
 from tunesmith.prepare.alignment import units_of_example, words_of
-from tunesmith.prepare.certificate import Certificate
+from tunesmith.prepare.certificate import Certificate, spans_in
 from tunesmith.prepare.characters import Level
 from tunesmith.prepare.duplicates import normalized
 
@@ -74,7 +74,7 @@ def audit(
     """
     sections = [
         _counts(splits, labelled=not answers),
-        *(answers or (_balance(splits), _unseen_labels(splits))),
+        *(answers or (*_balances(splits), _unseen_labels(splits))),
         *([_certificate(certificates, "answers" if answers else "entities")] if certificates else []),
         _lengths(splits, tokenizer, max_length, level),
         _duplicates(splits),
@@ -86,7 +86,9 @@ def audit(
 
 
 def labels_of(example: Example) -> tuple[str, ...]:
-    """The labels an example carries: entity types, one label, several, or none for a score or an answer."""
+    """The labels an example carries: entity types, one label or several, both, or none for a score or an answer."""
+    if isinstance(example.gold, LabelAndSpans):
+        return (example.gold.label, *(span.label for span in example.gold.spans))
     if isinstance(example.gold, str):
         return (example.gold,)
     if isinstance(example.gold, tuple) and not _answers(example):
@@ -103,11 +105,10 @@ def _answers(example: Example) -> tuple[str, ...]:
 def _counts(splits: Mapping[str, Sequence[Example]], *, labelled: bool) -> Section:
     rows = []
     for name, examples in splits.items():
-        alone = (e.gold for e in examples if e.pair is None and isinstance(e.gold, tuple))
-        entities = any(isinstance(item, Span) for gold in alone for item in gold)
+        entities = sum(len(spans_in(example)) for example in examples if example.pair is None)
         labels = Counter(label for example in examples for label in labels_of(example))
         row: dict[str, Any] = {"split": name, "examples": len(examples)} | ({"labels": len(labels)} if labelled else {})
-        row |= {"entities": sum(labels.values())} if entities else {}
+        row |= {"entities": entities} if entities else {}
         rows.append(row | {"unlabelled": sum(example.gold is None for example in examples)})
     total = sum(row["examples"] for row in rows)
     empty = [row["split"] for row in rows if not row["examples"]]
@@ -116,15 +117,26 @@ def _counts(splits: Mapping[str, Sequence[Example]], *, labelled: bool) -> Secti
     return Section("Counts", "ok", f"{total} examples in {len(rows)} split(s)", tuple(rows))
 
 
-def _balance(splits: Mapping[str, Sequence[Example]]) -> Section:
+def _balances(splits: Mapping[str, Sequence[Example]]) -> tuple[Section, ...]:
+    """One for the labels; where texts have a label beside their entities, one for each of the two."""
     name, examples = next(iter(splits.items()))
-    counts = Counter(label for example in examples for label in labels_of(example))
+    both = [example.gold for example in examples if isinstance(example.gold, LabelAndSpans)]
+    if not both:
+        return (_balance(name, examples, Counter(label for example in examples for label in labels_of(example))),)
+    types = Counter(span.label for gold in both for span in gold.spans)
+    return (
+        _balance(name, examples, Counter(gold.label for gold in both)),
+        _balance(name, examples, types, title="Balance of entities"),
+    )
+
+
+def _balance(name: str, examples: Sequence[Example], counts: Counter[str], *, title: str = "Balance") -> Section:
     if not counts:
         scores = [e.gold for e in examples if isinstance(e.gold, float)]
         if not scores:
-            return Section("Balance", "ok", f"no label occurs in {name}")
+            return Section(title, "ok", f"no label occurs in {name}")
         mean = sum(scores) / len(scores)
-        return Section("Balance", "ok", f"scores from {min(scores):g} to {max(scores):g}, mean {mean:.3g}")
+        return Section(title, "ok", f"scores from {min(scores):g} to {max(scores):g}, mean {mean:.3g}")
     total = counts.total()
     rows = tuple({"label": label, "count": n, "share": round(n / total, 4)} for label, n in counts.most_common())
     rare = [label for label, n in counts.items() if n < 5]
@@ -132,8 +144,8 @@ def _balance(splits: Mapping[str, Sequence[Example]]) -> Section:
     shares = f"{top!r} is the most frequent ({most / total:.0%}), ratio {most / least:.3g}:1"
     summary = f"{len(counts)} labels in {name}; {shares}"
     if rare:
-        return Section("Balance", "warn", f"{summary}; {len(rare)} label(s) have fewer than 5 examples", rows)
-    return Section("Balance", "ok", summary, rows)
+        return Section(title, "warn", f"{summary}; {len(rare)} label(s) have fewer than 5 examples", rows)
+    return Section(title, "ok", summary, rows)
 
 
 def _unseen_labels(splits: Mapping[str, Sequence[Example]]) -> Section:

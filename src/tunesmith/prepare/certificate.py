@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from tunesmith.core.errors import DataError, Place
-from tunesmith.core.example import Example, Source, Span
+from tunesmith.core.example import Example, LabelAndSpans, Source, Span
 from tunesmith.core.tokenizer import Tokenizer
 from tunesmith.prepare.alignment import Scheme, place, spans_of, tags_of, units_of_example, words_of
 from tunesmith.prepare.characters import Level
@@ -133,6 +133,8 @@ def certify(
 
 def spans_in(example: Example) -> tuple[Span, ...]:
     """The entity spans of an example; none where its gold is of another kind."""
+    if isinstance(example.gold, LabelAndSpans):
+        return example.gold.spans
     gold = example.gold if isinstance(example.gold, tuple) else ()
     return tuple(item for item in gold if isinstance(item, Span))
 

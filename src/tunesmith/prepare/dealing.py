@@ -12,7 +12,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from tunesmith.core.example import Example, Span
+from tunesmith.core.example import Example, LabelAndSpans, Span
 from tunesmith.prepare.duplicates import normalized
 
 SCORE_BINS = 10
@@ -147,6 +147,8 @@ def _added(counters: Iterable[Counter[str]]) -> Counter[str]:
 
 def _strata(example: Example, edges: Sequence[float]) -> tuple[str, ...]:
     gold = example.gold
+    if isinstance(gold, LabelAndSpans):
+        return (gold.label, *sorted({span.label for span in gold.spans}))
     if isinstance(gold, tuple):
         names = sorted({item.label if isinstance(item, Span) else str(item) for item in gold})
         return tuple(names) or ("",)

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from tunesmith.core.errors import ConfigError, DataError, Place
-from tunesmith.core.example import Example, Relevant, Span
+from tunesmith.core.example import Example, LabelAndSpans, Relevant, Span
 from tunesmith.prepare.dealing import Unit, dealt_by_label, dealt_in_order, strata_of, units_of
 
 By = Literal["stratified", "group", "time"]
@@ -96,7 +96,9 @@ def fingerprint(examples: Sequence[Example]) -> str:
     digest = hashlib.sha256()
     for example in examples:
         gold = example.gold
-        plain = [_plain(item) for item in gold] if isinstance(gold, tuple) else gold
+        plain: object = [_plain(item) for item in gold] if isinstance(gold, tuple) else gold
+        if isinstance(gold, LabelAndSpans):
+            plain = [gold.label, [_plain(span) for span in gold.spans]]
         turns = [[[turn.role, turn.content] for turn in example.turns]] if example.turns else []
         digest.update(json.dumps([example.id, example.text, example.pair, plain, *turns]).encode("ascii"))
         digest.update(b"\n")

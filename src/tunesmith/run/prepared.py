@@ -26,6 +26,7 @@ from tunesmith.run.data import RunData, load
 from tunesmith.run.documents import read_documents
 from tunesmith.run.folder import RunFolder
 from tunesmith.tasks.extractive_qa import ExtractiveQa, learnt_answer
+from tunesmith.tasks.joint_classification import JointClassification
 from tunesmith.tasks.pair_matching import PairMatching
 from tunesmith.tasks.token_classification import TokenClassification
 
@@ -176,7 +177,7 @@ def _folded(backbone: Backbone, checkpoint: Checkpoint, adapter: Path) -> Checkp
 def certificates_of(task: Task, splits: dict[str, tuple[Example, ...]], tokenizer: Tokenizer) -> dict[str, Certificate]:
     """An alignment certificate for each split of a task with entities or answers, else nothing."""
     match task:
-        case TokenClassification():
+        case TokenClassification() | JointClassification():
             level, scheme, made_of = task.level, task.scheme, splits
         case ExtractiveQa():  # of several references, which may overlap, the one that is learnt
             level, scheme = task.units, "BIO"
@@ -192,7 +193,7 @@ def certificates_of(task: Task, splits: dict[str, tuple[Example, ...]], tokenize
 def _level(task: Task) -> Level | None:
     """The units that a task tokenises one by one; None where it takes texts whole."""
     match task:
-        case TokenClassification():
+        case TokenClassification() | JointClassification():
             return task.level
         case ExtractiveQa():
             return task.units

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from tunesmith.core.prediction import Prediction, ScoredSpan
+from tunesmith.core.prediction import LabelAndScoredSpans, Prediction, ScoredSpan
 from tunesmith.judge.common_rows import CommonRows, common_rows
 from tunesmith.judge.forms import right
 from tunesmith.judge.paired import PairedTest, paired_tests
@@ -128,6 +128,8 @@ def _right(rows: CommonRows, kind: str) -> dict[str, int] | None:
 
 def _answer(row: Prediction) -> object:
     said = row.predicted
+    if isinstance(said, LabelAndScoredSpans):
+        return said.plain()
     if isinstance(said, tuple):
         return {item.span() if isinstance(item, ScoredSpan) else item for item in said}
     return said
@@ -141,4 +143,5 @@ def _test_record(test: PairedTest) -> dict[str, Any]:
 def _label_record(one: LabelDifference) -> dict[str, Any]:
     numbers = {"a": one.second, "b": one.first, "difference": one.difference.value}
     numbers |= {"low": one.difference.low, "high": one.difference.high}
-    return {"label": one.label, "gold": one.gold} | {name: round(value, 6) for name, value in numbers.items()}
+    part = {"part": one.part} if one.part else {}
+    return {"label": one.label, **part, "gold": one.gold} | {name: round(value, 6) for name, value in numbers.items()}

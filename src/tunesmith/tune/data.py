@@ -38,7 +38,7 @@ class TrainingData:
         digest = hashlib.sha256(repr(len(self.encodings)).encode())
         for encoding in self.encodings:
             digest.update(self.ids[encoding.example].encode("utf-8", "surrogatepass"))
-            digest.update(np.float64(encoding.weight).tobytes())
+            digest.update(np.asarray(encoding.weight, np.float64).tobytes())
             for part in (encoding.input_ids, encoding.segment_ids, encoding.places, encoding.targets):
                 digest.update(b"|" if part is None else str(part.shape).encode() + part.tobytes())
             if encoding.parts:

@@ -42,6 +42,17 @@ class Counts:
         """R, or 0 where there are no replicates."""
         return self._values.shape[1] if self._values.ndim > 1 else 0
 
+    def part(self, name: str) -> "Counts":
+        """The books that begin with a name, where a row keeps several: `label gold` is `gold` in those of `label`.
+
+        All of them under the empty name.
+        """
+        if not name:
+            return self
+        kept = [(statistic.removeprefix(f"{name} "), label) for statistic, label in self._index]
+        places = [at for at, (statistic, _) in enumerate(self._index) if statistic.startswith(f"{name} ")]
+        return Counts([kept[at] for at in places], self._values[places])
+
     def total(self, statistic: str) -> Floats:
         """[...] the sum of a statistic that has no label; zeros where no row had it."""
         return self.sum_of((statistic, ""))

@@ -13,6 +13,8 @@ from tunesmith.prepare.formats._times import iso_time
 
 PAIRED = ("pair_matching", "retrieval")
 """What takes rows of two texts"""
+MARKED = ("token_classification", "joint_classification")
+"""What takes entities"""
 
 
 def choose(guess: Guess) -> None:
@@ -29,11 +31,11 @@ def choose(guess: Guess) -> None:
     if guess.task in ("extractive_qa", "generation"):
         return
     _require_no_questions(guess)
-    if guess.task in (None, "token_classification"):
+    if guess.task in (None, *MARKED):
         _entities(guess)
         if not guess.columns.entities and not guess.columns.text:
             _tokens(guess)
-        if guess.columns.entities or guess.columns.tags or guess.columns.tokens:
+        if guess.task is None and (guess.columns.entities or guess.columns.tags or guess.columns.tokens):
             guess.task = "token_classification"
     if guess.task in (None, *PAIRED):
         _pair(guess)
@@ -77,7 +79,9 @@ def _about_rows(guess: Guess) -> None:
 
 
 def _entities(guess: Guess) -> None:
-    if guess.columns.entities or guess.columns.tags or guess.columns.label:
+    if guess.columns.entities or guess.columns.tags:
+        return
+    if guess.columns.label and guess.task != "joint_classification":  # the label is what is to be learnt
         return
     shaped = [c for c in guess.free() if sum(map(is_spans, c.present)) > 0.9 * len(c.present)]
     filled = [column.name for column in shaped if any(column.present)]
@@ -95,7 +99,7 @@ def _tokens(guess: Guess) -> None:
     lists = [column.name for column in free if column.lists]
     tokens = [columns.tokens] if columns.tokens else names.named(lists, names.TOKENS)
     tags = [columns.tags] if columns.tags else names.named(lists, names.TAGS)
-    if (not tokens or not tags) and guess.task == "token_classification":
+    if (not tokens or not tags) and guess.task in MARKED:
         texts = [column.name for column in free if column.strings]
         wordy = [name for name in texts if guess.column(name).uniqueness > 0.3] or texts
         tokens = tokens or names.named(wordy, (*names.TOKENS, *names.TEXT))
@@ -189,7 +193,11 @@ def _shown(guess: Guess, name: str) -> str:
 
 
 def _entity_details(guess: Guess) -> None:
-    """How the spans are written; tags are looked at by `_details`."""
+    """How the spans are written; tags are looked at by `_details`. A label beside them is pointed at."""
+    if not guess.asked:
+        beside = [column.name for column in guess.free() if column.strings and column.label_like]
+        for name in names.named(beside, names.LABEL)[:1]:
+            guess.notes.append(f'{name!r} may be a label of each text: task = "joint_classification" learns both')
     name = guess.columns.entities
     if not name:
         return
@@ -208,6 +216,22 @@ def _entity_details(guess: Guess) -> None:
         update["ends"], note = guess_ends(rows, name)
         guess.notes += [note] if note else []
     guess.spans = guess.spans.model_copy(update=update)
+
+
+def _label_and_entities(guess: Guess) -> None:
+    """Both, or neither where rows are not labelled."""
+    _entity_details(guess)
+    _label(guess)
+    marked = guess.columns.entities or guess.columns.tags
+    if bool(marked) == bool(guess.columns.label):
+        return
+    missing = "label" if marked else "entities"
+    raise guess.refusal(
+        f"rows for joint_classification have a label and entities, and no column of {missing} was found",
+        code="TS-DATA-008",
+        fix=f"name it with `{missing}`{'' if marked else ' (or `tags`)'}, or choose another task. "
+        f"Columns: {listed(list(guess.stats))}.",
+    )
 
 
 def _score(guess: Guess) -> None:
@@ -268,5 +292,9 @@ def _without_label(guess: Guess, likely: list[str]) -> None:
     )
 
 
-_OWN_GOLD: Mapping[str, Callable[[Guess], None]] = {"token_classification": _entity_details, "text_regression": _score}
+_OWN_GOLD: Mapping[str, Callable[[Guess], None]] = {
+    "token_classification": _entity_details,
+    "joint_classification": _label_and_entities,
+    "text_regression": _score,
+}
 """Tasks whose gold is no label of a text or a pair"""

@@ -35,7 +35,8 @@ def detail(guess: Guess) -> None:
         guess.fill({"score": columns.label, "label": None}, f"{columns.label!r} holds numbers with fractions: a score")
         return
     _require_labels(guess, column)
-    _several(guess, column)
+    if guess.task != "joint_classification":  # which takes one label a text
+        _several(guess, column)
     guess.labelling = with_names(guess.labelling, column.flat, guess.path, guess.notes)
     if not guess.several and column.distinct == 1 and len(column.flat) >= 20:
         guess.notes.append(f"warning: every sampled row has the label {column.flat[0]!r}")

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith.core.conversation import Conversation
-from tunesmith.core.example import Example, Gold, Source, Span
+from tunesmith.core.example import Example, Gold, LabelAndSpans, Source, Span
 from tunesmith.core.format import TaskKind
 from tunesmith.prepare.formats._answers import answers_of
 from tunesmith.prepare.formats._conversations import exchange, written_answers
@@ -83,6 +83,8 @@ class RecordReader:
         else:
             text = self._text(record)
             gold = self._gold(record, text)
+        if self._task == "joint_classification":
+            gold = self._with_label(record, gold)
         pair = None
         if columns.pair:
             pair = _string(value_of(record, columns.pair), columns.pair)
@@ -124,7 +126,7 @@ class RecordReader:
 
     def _gold(self, record: Record, text: str) -> Gold | None:
         columns = self._columns
-        if self._task == "token_classification":
+        if self._task in ("token_classification", "joint_classification"):
             return self._entities(record, text, columns.entities) if columns.entities else None
         if self._task == "generation":
             return written_answers(value_of(record, columns.answer), columns.answer) if columns.answer else None
@@ -135,6 +137,22 @@ class RecordReader:
         if columns.label:
             return self._labels.read(value_of(record, columns.label), columns.label)
         return None
+
+    def _with_label(self, record: Record, entities: Gold | None) -> Gold | None:
+        """The entities of a text beside its label; nothing where the file has none of either."""
+        name = self._columns.label
+        if name is None or not isinstance(entities, tuple):
+            return None
+        value = value_of(record, name)
+        if isinstance(value, list) and len(value) != 1:
+            raise RowFault(
+                f"the row has {len(value)} labels where exactly one is needed",
+                code="TS-DATA-021",
+                fix=f"give it one label, {SKIP}.",
+                key=name,
+            )
+        label = self._labels.one(value[0] if isinstance(value, list) else value, name)
+        return LabelAndSpans(label, tuple(span for span in entities if isinstance(span, Span)))
 
     def _answers(self, record: Record, text: str, name: str) -> tuple[Span, ...]:
         impossible = value_of(record, self._columns.impossible) if self._columns.impossible else None

@@ -1,12 +1,15 @@
-"""A folder of parallel files: line i of `seq.in` has its tags in line i of `seq.out`, its label in `label`."""
+"""A folder of parallel files: line i of `seq.in` has its tags in line i of `seq.out`, its label in `label`.
+
+With all three the rows are for `joint_classification`; `task` takes the tags or the labels alone.
+"""
 
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
 from tunesmith.core.errors import DataError, MissingInputError, Place
-from tunesmith.core.example import Example, Source, Span
-from tunesmith.core.format import Format, Match, Reject, Sample
+from tunesmith.core.example import Example, Gold, LabelAndSpans, Source, Span
+from tunesmith.core.format import Format, Match, Reject, Sample, TaskKind
 from tunesmith.prepare.formats._details import with_tagging
 from tunesmith.prepare.formats._faults import SKIP, RowFault, check_text, refuse
 from tunesmith.prepare.formats._labels import LabelReader
@@ -17,7 +20,7 @@ from tunesmith.prepare.text_files import SAMPLE_LINES, encoding_of, lines_of
 
 
 class ParallelLines(Format):
-    """Entities from the tags, or one label a text: `task` says which."""
+    """Entities from the tags, one label a text, or both: `task` says which."""
 
     encoding: str | None = None
     """Encoding of the files; detected where absent."""
@@ -43,15 +46,19 @@ class ParallelLines(Format):
         if not self.resembles(sample):
             return None
         has_tags, has_labels = ((sample.path / name).is_file() for name in (self.tags_file, self.label_file))
-        task = self.task or ("token_classification" if has_tags else "text_classification")
+        task: TaskKind = "token_classification" if has_tags else "text_classification"
+        if has_tags and has_labels:
+            task = "joint_classification"
+        task = self.task or task
         encoding, notes = encoding_of(sample.path / self.words_file)
         found = list(notes)
         if self.task is None and has_tags and has_labels:
             found.append(
-                f'entities from {self.tags_file}; task = "text_classification" takes {self.label_file} instead'
+                f"entities from {self.tags_file} and a label from {self.label_file}; "
+                'task = "token_classification" or "text_classification" takes one of them'
             )
         tagging = self.tagging
-        if task == "token_classification" and has_tags:
+        if task != "text_classification" and has_tags:
             words = [_cut(line) for line in islice(lines_of(sample.path / self.words_file, encoding), SAMPLE_LINES)]
             tags = [_cut(line) for line in islice(lines_of(sample.path / self.tags_file, encoding), SAMPLE_LINES)]
             tagging = with_tagging(tagging, words, tags, found)
@@ -65,27 +72,45 @@ class ParallelLines(Format):
             yield from match.format.read(path, reject=reject)
             return
         encoding = self.encoding or "utf-8-sig"
-        second = path / (self.label_file if self.task == "text_classification" else self.tags_file)
-        words_file = path / self.words_file
-        _require_step(words_file, second, encoding)
+        words_file, tags_file, label_file = (path / n for n in (self.words_file, self.tags_file, self.label_file))
+        others = {"text_classification": (label_file,), "joint_classification": (tags_file, label_file)}
+        files = (words_file, *others.get(self.task or "", (tags_file,)))
+        for other in files[1:]:
+            _require_step(words_file, other, encoding)
+        blamed = {"text": words_file, "label": label_file}
         labels = LabelReader(self.labelling, several=bool(self.labelling.separator))
-        rows = zip(lines_of(words_file, encoding), lines_of(second, encoding), strict=True)
-        for number, (line, other) in enumerate(rows, 1):
+        for number, row in enumerate(zip(*(lines_of(file, encoding) for file in files), strict=True), 1):
+            lines = dict(zip(files, row, strict=True))
             try:
-                example = self._example(_cut(line), other, labels, Source(str(words_file), number))
+                example = self._example(
+                    lines[words_file],
+                    lines.get(tags_file),
+                    lines.get(label_file),
+                    labels,
+                    Source(str(words_file), number),
+                )
             except RowFault as fault:
-                blamed = words_file if fault.code == "TS-DATA-015" else second
-                refuse(fault.located(blamed, number, fault.offset + 1), f"{line.rstrip()}\n{other.rstrip()}", reject)
+                place = blamed.get(fault.key or "", tags_file)
+                refuse(fault.located(place, number, fault.offset + 1), "\n".join(line.rstrip() for line in row), reject)
                 continue
             yield example
 
-    def _example(self, words: list[str], other: str, labels: LabelReader, source: Source) -> Example:
+    def _example(self, line: str, tags: str | None, label: str | None, labels: LabelReader, source: Source) -> Example:
+        words = _cut(line)
         text, borders = joined(words, self.tagging)
         check_text(text, "text")
+        gold: Gold
+        if tags is None:
+            gold = labels.read(label or "", "label")
+        else:
+            spans = self._entities(words, _cut(tags), borders, labels)
+            gold = spans if label is None else LabelAndSpans(labels.one(label, "label"), spans)
         name = f"{Path(source.file).name}:{source.line}"
-        if self.task == "text_classification":
-            return Example(id=name, text=text, source=source, words=borders, gold=labels.read(other, "label"))
-        tags = _cut(other)
+        return Example(id=name, text=text, source=source, words=borders, gold=gold)
+
+    def _entities(
+        self, words: list[str], tags: list[str], borders: tuple[tuple[int, int], ...], labels: LabelReader
+    ) -> tuple[Span, ...]:
         if len(tags) != len(words):
             fix = f"give every word exactly one tag, {SKIP}."
             raise RowFault(f"{len(words)} words have {len(tags)} tags", code="TS-DATA-030", fix=fix)
@@ -94,8 +119,7 @@ class ParallelLines(Format):
         except TagFault as fault:
             fault.offset = sum(len(tag) + 1 for tag in tags[: fault.index])
             raise
-        gold = tuple(Span(borders[a][0], borders[b - 1][1], labels.one(label, "tags")) for a, b, label in found)
-        return Example(id=name, text=text, source=source, words=borders, gold=gold)
+        return tuple(Span(borders[a][0], borders[b - 1][1], labels.one(label, "tags")) for a, b, label in found)
 
 
 def _cut(line: str) -> list[str]:
