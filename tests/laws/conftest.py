@@ -13,7 +13,7 @@ from torch import Tensor
 
 from tunesmith.core.batch import Batch, Encoding, collate
 from tunesmith.core.conversation import Message, Role
-from tunesmith.core.example import Example, Gold, Source, Span
+from tunesmith.core.example import Example, Gold, LabelAndSpans, Source, Span
 from tunesmith.core.model import Model
 from tunesmith.core.rooms import REGULARIZERS, TASKS
 from tunesmith.core.task import LabellingTask, Task, WritingTask
@@ -99,6 +99,16 @@ def entities(draw: random.Random, count: int) -> list[Example]:
         source = Source("law", number + 1)
         made.append(Example(id=f"row:{number}", text=text, gold=tuple(spans), words=kept, source=source))
     return made
+
+
+def labelled_entities(draw: random.Random, count: int) -> list[Example]:
+    """Texts with entities and a label, some longer than a window."""
+    found = []
+    for number, row in enumerate(entities(draw, count)):
+        spans = tuple(item for item in row.gold if isinstance(item, Span)) if isinstance(row.gold, tuple) else ()
+        weight = draw.choice((1.0, 0.5, 2.0))
+        found.append(replace(row, gold=LabelAndSpans("abc"[number % 3], spans), weight=weight))
+    return found
 
 
 def questions(draw: random.Random, count: int, *, lacking: bool = False, longest: int = 12) -> list[Example]:
@@ -187,6 +197,11 @@ MADE: dict[str, list[tuple[str, Maker, dict[str, object]]]] = {
         ("BIO", entities, {}),
         ("BIOES", entities, {"scheme": "BIOES", "class_weights": "balanced"}),
         ("crf", entities, {"crf": True}),
+    ],
+    "joint_classification": [
+        ("BIO", labelled_entities, {}),
+        ("windows", labelled_entities, {"max_length": 16, "stride": 5, "label_share": 0.3, "scheme": "BIOES"}),
+        ("crf", labelled_entities, {"crf": True}),
     ],
     "generation": [
         ("answers", written, {}),

@@ -3,6 +3,7 @@
 import random
 from typing import Any
 
+import numpy as np
 import torch
 from torch.testing import assert_close
 
@@ -43,7 +44,8 @@ def test_windows_of_one_example_weigh_together_what_the_example_weighs(case: Any
         return  # every unit or token is a place of its own there
     weights: dict[int, float] = {}
     for encoding in bench.encodings:
-        weights[encoding.example] = weights.get(encoding.example, 0.0) + encoding.weight * len(encoding.places)
+        own = np.broadcast_to(encoding.weight, len(encoding.places))  # one for all places, or one for each
+        weights[encoding.example] = weights.get(encoding.example, 0.0) + float(own.sum())
     assert_close([weights[number] for number in sorted(weights)], [e.weight for e in case.examples()])
 
 

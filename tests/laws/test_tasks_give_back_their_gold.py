@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from tunesmith.core.batch import Encoding
-from tunesmith.core.example import Example, Span
+from tunesmith.core.example import Example, LabelAndSpans, Span
 from tunesmith.core.model import Model
-from tunesmith.core.prediction import Prediction
+from tunesmith.core.prediction import LabelAndScoredSpans, Prediction
 from tunesmith.core.rooms import TASKS
 from tunesmith.core.task import LabellingTask
 from tunesmith.core.tokenizer import Tokenizer
@@ -39,6 +39,8 @@ def answered(task: LabellingTask, examples: list[Example], tokenizer: Tokenizer,
 def comparable(gold: Any) -> Any:
     if isinstance(gold, float):
         return round(gold, 4)
+    if isinstance(gold, LabelAndSpans | LabelAndScoredSpans):
+        return gold.label, comparable(gold.spans)
     if isinstance(gold, tuple):
         return sorted(item if isinstance(item, str | Span) else item.span() for item in gold)
     return gold

@@ -30,14 +30,14 @@ class JointHead(nn.Module):
 
 
 def with_label_place(
-    window: Encoding, *, target: int | None, weight: float, unit_weight: float, causal: bool
+    window: Encoding, *, labels: int, target: int | None, weight: float, unit_weight: float, causal: bool
 ) -> Encoding:
     """A window of tagged units with a place for the label ahead of theirs.
 
     It is the window's first token, or its last where the model is causal: a first token has seen nothing there.
-    `weight` is that of the label place, `unit_weight` that of every unit.
+    `weight` is that of the label place, `unit_weight` that of every unit. Tags are counted from `labels` on.
     """
-    targets = window.targets
+    targets = None if window.targets is None else window.targets + labels
     return replace(
         window,
         places=np.concatenate([[len(window) - 1 if causal else 0], window.places]).astype(np.int32),
@@ -73,16 +73,18 @@ def label_places(batch: Batch) -> Places:
     return _places(batch, _is_label(batch), counts)
 
 
-def unit_places(batch: Batch) -> Places:
-    """All other places."""
+def unit_places(batch: Batch, *, labels: int) -> Places:
+    """All other places, with tags counted from 0 instead of from `labels`."""
     counts = tuple(max(count - 1, 0) for count in batch.place_counts)
-    return _places(batch, ~_is_label(batch), counts)
+    found = _places(batch, ~_is_label(batch), counts)
+    targets = found.batch.targets
+    return found if targets is None else replace(found, batch=replace(found.batch, targets=targets - labels))
 
 
-def in_order(batch: Batch, labels: Tensor, units: Tensor) -> Tensor:
-    """[M] from what belongs to the label places and what belongs to the units."""
-    found = labels.new_zeros(len(batch.places))
-    return found.index_copy(0, label_places(batch).rows, labels).index_copy(0, unit_places(batch).rows, units)
+def in_order(*parts: tuple[Places, Tensor]) -> Tensor:
+    """[M] from what belongs to places of each kind, [m]."""
+    found = torch.cat([values for _, values in parts])
+    return torch.empty_like(found).index_copy(0, torch.cat([places.rows for places, _ in parts]), found)
 
 
 def masked(logits: Tensor, batch: Batch, *, labels: int) -> Tensor:

@@ -121,6 +121,7 @@ class JointClassification(LabellingTask):
         return [
             with_label_place(
                 window,
+                labels=self._labels,
                 target=targets[window.example],
                 weight=self.label_share * examples[window.example].weight / shown[window.example],
                 unit_weight=(1 - self.label_share) * examples[window.example].weight / units[window.example],
@@ -139,14 +140,14 @@ class JointClassification(LabellingTask):
 
     def excess(self, scores: Tensor, batch: Batch) -> Tensor:
         """CE(uniform) - CE(y) of the labels at label places and of the tags elsewhere; [M]."""
-        whole, units = label_places(batch), unit_places(batch)
+        whole, units = label_places(batch), unit_places(batch, labels=self._labels)
         of_labels = self._labelling.excess(scores[whole.rows, : self._labels], whole.batch)
         of_units = self._tagging.excess(scores[units.rows, self._labels :], units.batch)
-        return in_order(batch, of_labels, of_units)
+        return in_order((whole, of_labels), (units, of_units))
 
     def loss(self, output: Output, batch: Batch, *, head: nn.Module) -> Tensor:
         """The weighted SUM over the places of both kinds: the losses of the two tasks, each at its own places."""
-        whole, units = label_places(batch), unit_places(batch)
+        whole, units = label_places(batch), unit_places(batch, labels=self._labels)
         labels, tags = head.get_submodule("labels"), head.get_submodule("tags")
         of_labels = self._labelling.loss(Output(output.hidden[whole.rows], labels), whole.batch, head=labels)
         of_units = self._tagging.loss(Output(output.hidden[units.rows], tags), units.batch, head=tags)

@@ -196,8 +196,8 @@ def _entity_details(guess: Guess) -> None:
     """How the spans are written; tags are looked at by `_details`. A label beside them is pointed at."""
     if not guess.asked:
         beside = [column.name for column in guess.free() if column.strings and column.label_like]
-        for name in names.named(beside, names.LABEL)[:1]:
-            guess.notes.append(f'{name!r} may be a label of each text: task = "joint_classification" learns both')
+        for likely in names.named(beside, names.LABEL)[:1]:
+            guess.notes.append(f'{likely!r} may be a label of each text: task = "joint_classification" learns both')
     name = guess.columns.entities
     if not name:
         return
