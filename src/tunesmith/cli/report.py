@@ -50,18 +50,24 @@ def _show(found: Mapping[str, Any]) -> None:
     heading = f"{visible(found['name'] or found['task'])} on {found['headline_split']}, {split['n']:,} rows"
     out.print(table(heading, ("metric", "model", "95% interval", *rivals), rows))
     labels = sorted(split["labels"], key=lambda row: (-row["gold"], row["label"]))
-    if labels:
-        columns = ("label", "f1", "95% interval", "precision", "recall", "gold", "predicted")
-        lines = [
-            [
-                visible(row["label"]),
-                row["f1"]["value"],
-                _range(row["f1"]),
-                *(row[name] for name in ("precision", "recall", "gold", "predicted")),
-            ]
-            for row in labels[:MOST_LABELS]
+    for part in dict.fromkeys(row.get("part", "") for row in split["labels"]):  # labels of texts, types of entities
+        _show_labels([row for row in labels if row.get("part", "") == part], part)
+
+
+def _show_labels(labels: list[Mapping[str, Any]], part: str) -> None:
+    from tunesmith.judge.errors_table import visible
+
+    columns = (part or "label", "f1", "95% interval", "precision", "recall", "gold", "predicted")
+    lines = [
+        [
+            visible(row["label"]),
+            row["f1"]["value"],
+            _range(row["f1"]),
+            *(row[name] for name in ("precision", "recall", "gold", "predicted")),
         ]
-        out.print(table("", columns, lines))
+        for row in labels[:MOST_LABELS]
+    ]
+    out.print(table("", columns, lines))
     if len(labels) > MOST_LABELS:
         out.print(f"... and {len(labels) - MOST_LABELS} more labels in report.html", highlight=False)
 

@@ -85,7 +85,7 @@ def _scores(scores: "ScoreDifference") -> None:
     moved = [one for one in scores.labels if one.difference.value]
     if moved:
         lines = [
-            (words.strange(one.label), one.gold, f"{one.second:.3f}", f"{one.first:.3f}",
+            (words.strange(f"{one.label} ({one.part})" if one.part else one.label), one.gold, f"{one.second:.3f}", f"{one.first:.3f}",
              f"{one.difference.value:+.3f}", _interval(one.difference.low, one.difference.high))
             for one in moved[:MOST_LABELS]
         ]  # fmt: skip

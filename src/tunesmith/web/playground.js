@@ -86,9 +86,9 @@ function refusal(problem) {
 
 function drawn(ask, result) {
   const parts = [];
+  if (result.label !== undefined) parts.push(verdict(result.label, result.confidence));
   if (result.entities) parts.push(annotated(ask.text, result.entities), result.entities.length ? table(result.entities) : make("p", { className: "empty", textContent: t("play.none") }));
   if (result.documents) parts.push(ranking(result.documents));
-  if (result.label !== undefined) parts.push(verdict(result.label, result.confidence));
   if (result.labels) parts.push(result.labels.length ? make("p", { className: "verdict" }, ...result.labels.map((label) => make("span", { className: "chip", textContent: label }))) : make("p", { className: "empty", textContent: t("play.no_label") }));
   if (result.answer !== undefined) parts.push(...found(ask, result));
   if (result.score !== undefined) parts.push(verdict(result.score.toFixed(3), undefined));
@@ -158,7 +158,7 @@ function bar(label, share, chosen) {
 }
 
 const summary = ({ result }) => {
-  if (result.entities) return result.entities.map((entity) => `${entity.text} ${entity.label}`).join(", ") || t("play.none");
+  if (result.entities) return [result.label, result.entities.map((entity) => `${entity.text} ${entity.label}`).join(", ") || t("play.none")].filter(Boolean).join(": ");
   if (result.documents) return result.documents.length ? result.documents[0].text : t("play.no_document");
   if (result.answer !== undefined) return result.answer === null ? t("play.no_answer") : `${result.answer} ${percent(result.confidence)}`;
   if (result.labels) return result.labels.join(", ") || t("play.no_label");
