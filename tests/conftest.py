@@ -262,7 +262,7 @@ def tiny_bundles(
 ) -> Callable[[str], Path]:
     """A bundle of a random model. Copy it to change it.
 
-    Its kinds: "entities", "label", "labels", "pair", "score", "cosine", "answer", "written", "documents".
+    Its kinds: "entities", "joint", "label", "labels", "pair", "score", "cosine", "answer", "written", "documents".
     """
     from tunesmith.bundle.collection import collection_of
     from tunesmith.bundle.manifest import BaseRecord
@@ -271,6 +271,8 @@ def tiny_bundles(
 
     tables: dict[str, dict[str, object]] = {
         "entities": {"kind": "token_classification", "labels": ["LOC", "PER"], "units": "words"},
+        "joint": {"kind": "joint_classification", "labels": ["bad", "good"], "entity_labels": ["LOC", "PER"]}
+        | {"units": "words"},
         "label": {"kind": "text_classification", "labels": ["bad", "fine", "good"], "multi_label": False},
         "labels": {"kind": "text_classification", "labels": ["anger", "joy", "trust"], "multi_label": True}
         | {"thresholds": [0.4, 0.5, 0.6]},

@@ -9,6 +9,7 @@ import typer
 from tunesmith.cli.output import emit, out, plain, table
 
 if TYPE_CHECKING:
+    from tunesmith.judge.paired_labels import LabelDifference
     from tunesmith.run.difference import Difference, Unlike
     from tunesmith.run.score_difference import ScoreDifference
 
@@ -64,7 +65,6 @@ def _legend(found: "Difference") -> None:
 
 
 def _scores(scores: "ScoreDifference") -> None:
-    from tunesmith.cli import run_words as words
     from tunesmith.judge.truth import p_in_words
 
     if not scores.tests or scores.rows is None:
@@ -85,7 +85,7 @@ def _scores(scores: "ScoreDifference") -> None:
     moved = [one for one in scores.labels if one.difference.value]
     if moved:
         lines = [
-            (words.strange(f"{one.label} ({one.part})" if one.part else one.label), one.gold, f"{one.second:.3f}", f"{one.first:.3f}",
+            (_named(one), one.gold, f"{one.second:.3f}", f"{one.first:.3f}",
              f"{one.difference.value:+.3f}", _interval(one.difference.low, one.difference.high))
             for one in moved[:MOST_LABELS]
         ]  # fmt: skip
@@ -93,6 +93,13 @@ def _scores(scores: "ScoreDifference") -> None:
         for line in _beside(len(scores.labels), len(moved)):
             out.print(line, highlight=False)
     out.print()
+
+
+def _named(one: "LabelDifference") -> str:
+    """The label, and of which sort it is where there are two."""
+    from tunesmith.cli.run_words import strange
+
+    return strange(f"{one.label} ({one.part})" if one.part else one.label)
 
 
 def _beside(labels: int, moved: int) -> Iterator[str]:

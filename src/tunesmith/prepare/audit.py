@@ -12,6 +12,7 @@ from typing import Any, Literal
 from tunesmith.core.example import Example, LabelAndSpans, Span
 from tunesmith.core.tokenizer import Tokenizer
 from tunesmith.prepare.alignment import units_of_example, words_of
+from tunesmith.prepare.balance import balance, spread
 from tunesmith.prepare.certificate import Certificate, spans_in
 from tunesmith.prepare.characters import Level
 from tunesmith.prepare.duplicates import normalized
@@ -121,31 +122,12 @@ def _balances(splits: Mapping[str, Sequence[Example]]) -> tuple[Section, ...]:
     """One for the labels; where texts have a label beside their entities, one for each of the two."""
     name, examples = next(iter(splits.items()))
     both = [example.gold for example in examples if isinstance(example.gold, LabelAndSpans)]
-    if not both:
-        return (_balance(name, examples, Counter(label for example in examples for label in labels_of(example))),)
-    types = Counter(span.label for gold in both for span in gold.spans)
-    return (
-        _balance(name, examples, Counter(gold.label for gold in both)),
-        _balance(name, examples, types, title="Balance of entities"),
-    )
-
-
-def _balance(name: str, examples: Sequence[Example], counts: Counter[str], *, title: str = "Balance") -> Section:
-    if not counts:
-        scores = [e.gold for e in examples if isinstance(e.gold, float)]
-        if not scores:
-            return Section(title, "ok", f"no label occurs in {name}")
-        mean = sum(scores) / len(scores)
-        return Section(title, "ok", f"scores from {min(scores):g} to {max(scores):g}, mean {mean:.3g}")
-    total = counts.total()
-    rows = tuple({"label": label, "count": n, "share": round(n / total, 4)} for label, n in counts.most_common())
-    rare = [label for label, n in counts.items() if n < 5]
-    (top, most), least = counts.most_common(1)[0], min(counts.values())
-    shares = f"{top!r} is the most frequent ({most / total:.0%}), ratio {most / least:.3g}:1"
-    summary = f"{len(counts)} labels in {name}; {shares}"
-    if rare:
-        return Section(title, "warn", f"{summary}; {len(rare)} label(s) have fewer than 5 examples", rows)
-    return Section(title, "ok", summary, rows)
+    if both:
+        types = Counter(span.label for gold in both for span in gold.spans)
+        of_labels = balance(name, Counter(gold.label for gold in both))
+        return Section("Balance", *of_labels), Section("Balance of entities", *balance(name, types))
+    counts = Counter(label for example in examples for label in labels_of(example))
+    return (Section("Balance", *(balance(name, counts) if counts else spread(name, examples))),)
 
 
 def _unseen_labels(splits: Mapping[str, Sequence[Example]]) -> Section:

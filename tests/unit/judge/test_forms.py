@@ -3,8 +3,8 @@
 import pytest
 
 from tunesmith.core.errors import DataError
-from tunesmith.core.example import Gold, Source, Span
-from tunesmith.core.prediction import Answer, Prediction, ScoredSpan
+from tunesmith.core.example import Gold, LabelAndSpans, Source, Span
+from tunesmith.core.prediction import Answer, LabelAndScoredSpans, Prediction, ScoredSpan
 from tunesmith.judge.forms import FORMS, form_of, right, taken_for
 from tunesmith.judge.scoring import score
 
@@ -27,6 +27,7 @@ def said(*spans: Span) -> tuple[ScoredSpan, ...]:
         ("token_classification", (), "spans"),
         ("text_classification", "a", "labels"),
         ("text_classification", ("a", "b"), "multilabel"),
+        ("joint_classification", LabelAndSpans("a", (OSLO,)), "joint"),
         ("pair_matching", "a", "labels"),
         ("pair_matching", 3.5, "scores"),
         ("pair_matching", 3, "scores"),
@@ -45,6 +46,10 @@ def test_the_gold_answer_says_the_form(kind: str, gold: Gold, form: str) -> None
     [
         ("token_classification", "a"),
         ("text_classification", 3.5),
+        ("text_classification", LabelAndSpans("a", ())),
+        ("token_classification", LabelAndSpans("a", ())),
+        ("joint_classification", "a"),
+        ("joint_classification", (OSLO,)),
         ("pair_matching", ("a",)),
         ("generation", 3.5),
         ("extractive_qa", "Oslo"),
@@ -62,6 +67,7 @@ def test_another_gold_answer_is_refused_by_line(kind: str, gold: Gold | None) ->
         ("generation", "a", ("a",)),
         ("generation", (), "a"),
         ("generation", (OSLO,), "a"),
+        ("joint_classification", LabelAndSpans("a", ()), "a"),
         ("extractive_qa", (OSLO,), "Oslo"),
         ("extractive_qa", ("Oslo",), ()),
         ("extractive_qa", (OSLO,), said(ANN, OSLO)),
@@ -80,6 +86,9 @@ def test_an_answer_of_another_shape_is_refused(kind: str, gold: Gold, predicted:
         ("text_classification", "a", "a", True),
         ("text_classification", ("a", "b"), ("b", "a"), True),
         ("text_classification", ("a", "b"), ("b",), False),
+        ("joint_classification", LabelAndSpans("a", (OSLO, ANN)), LabelAndScoredSpans("a", said(ANN, OSLO)), True),
+        ("joint_classification", LabelAndSpans("a", (OSLO,)), LabelAndScoredSpans("b", said(OSLO)), False),
+        ("joint_classification", LabelAndSpans("a", (OSLO,)), LabelAndScoredSpans("a", ()), False),
         ("pair_matching", 2.0, 2.0, None),
         ("generation", ("The cat.", "a dog"), "cat", True),
         ("generation", "cat", "cats", False),
@@ -101,4 +110,5 @@ def test_the_language_of_the_context_decides_how_answers_are_cut() -> None:
 def test_only_labels_and_entities_are_taken_for_one_another() -> None:
     assert taken_for(row("a", "b"), "labels") == [("a", "b")]
     assert taken_for(row((OSLO,), ()), "spans") == [("answer", "")]
+    assert taken_for(row(LabelAndSpans("a", (OSLO,)), LabelAndScoredSpans("b", ())), "joint") == [("a", "b")]
     assert taken_for(row("a", "b"), "texts") == taken_for(row((OSLO,), ()), "answers") == []

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from tunesmith.core.errors import DataError, MissingInputError, NumericsError, StorageError
-from tunesmith.core.example import Source, Span
-from tunesmith.core.prediction import Prediction, ScoredSpan
+from tunesmith.core.example import LabelAndSpans, Source, Span
+from tunesmith.core.prediction import LabelAndScoredSpans, Prediction, ScoredSpan
 from tunesmith.judge.stored import read_predictions, write_predictions
 
 ROWS = [
@@ -17,12 +17,16 @@ ROWS = [
     Prediction(id="2", text="line\nbreak", gold="a", predicted="b", scores={"a": 0.25, "b": 0.75}, confidence=0.75),
     Prediction(id="3", text="t", pair="u", gold=1.5, predicted=2.5),
     Prediction(id="4", text="t", gold=("a", "b"), predicted=()),
+    Prediction(
+        id="5", text="to Rome", gold=LabelAndSpans("go", (Span(3, 7, "to"),)), scores={"go": 0.9, "stay": 0.1},
+        predicted=LabelAndScoredSpans("go", (ScoredSpan(3, 7, "to", 0.5),)), confidence=0.9,
+    ),
 ]  # fmt: skip
 
 
 def test_they_come_back_as_often_as_wanted(tmp_path: Path) -> None:
     file = tmp_path / "predictions.test.jsonl"
-    assert write_predictions(file, ROWS) == 4
+    assert write_predictions(file, ROWS) == 5
     stored = read_predictions(file)
     assert list(stored) == list(stored) == ROWS
     assert [path.name for path in tmp_path.iterdir()] == [file.name], "no temporary file is left"

@@ -28,7 +28,7 @@ def test_every_entity_survives(
     trained_tokenizers: dict[str, Tokenizer], file: str, level: Level, entities: int | None
 ) -> None:
     path = Path(str(DATA)) / file
-    given = {"transitions": "repair"} if "weibo" in file else {}
+    given = {"task": "token_classification"} | ({"transitions": "repair"} if "weibo" in file else {})
     examples = list(read(path, detect(path, given=given).format))
     task = TokenClassification().bound(examples)
     assert task.level == level

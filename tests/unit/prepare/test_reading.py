@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tunesmith.core.errors import CannotCreateError, ConfigError, DataError, MissingInputError, TunesmithError
-from tunesmith.core.example import Example, Span
+from tunesmith.core.example import Example, LabelAndSpans, Span
 from tunesmith.core.format import FORMATS
 from tunesmith.prepare.reading import Rejects, detect, divided, made, read
 
@@ -151,12 +151,71 @@ def test_label_first_lines_and_fasttext(tmp_path):
 def test_parallel_files_hold_entities_and_labels(tmp_path):
     written(tmp_path, "train/seq.in", "play some jazz \nstop\n")
     written(tmp_path, "train/seq.out", "O O B-genre \nO\n")
-    written(tmp_path, "train/label", "Play\nStop\n")
-    assert [row.gold for row in examples(tmp_path / "train")] == [(Span(10, 14, "genre"),), ()]
+    written(tmp_path, "train/label", "Play \nStop\n")
+    entities = [(Span(10, 14, "genre"),), ()]
+    assert [row.gold for row in examples(tmp_path / "train")] == [
+        LabelAndSpans("Play", entities[0]),
+        LabelAndSpans("Stop", ()),
+    ]
+    assert [row.gold for row in examples(tmp_path / "train", task="token_classification")] == entities
     assert [row.gold for row in examples(tmp_path / "train", task="text_classification")] == ["Play", "Stop"]
-    written(tmp_path, "train/label", "Play\n")
-    with pytest.raises(DataError, match="out of step"):
-        examples(tmp_path / "train", task="text_classification")
+    (tmp_path / "train/label").unlink()
+    assert [row.gold for row in examples(tmp_path / "train")] == entities
+    with pytest.raises(MissingInputError, match=r"train/label.*TS-DATA-001|TS-DATA-001.*train/label"):
+        examples(tmp_path / "train", task="joint_classification")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "fault"),
+    [
+        ("label", "Play\n", r"label:2: .*out of step.*TS-DATA-031"),
+        ("label", "Play\nStop\nStop\n", r"label:3: .*out of step.*TS-DATA-031"),
+        ("label", "Play\n \n", r"label:2:1: the label is missing.*TS-DATA-016"),
+        ("seq.out", "O O B-genre\n", r"seq.out:2: .*out of step.*TS-DATA-031"),
+        ("seq.out", "O O B-genre\nO O\n", r"seq.out:2:1: 1 words have 2 tags.*TS-DATA-030"),
+        ("seq.out", "O O I-genre\nO\n", r"seq.out:1:5: .*TS-DATA-029"),
+        ("seq.in", "play some jazz\n \n", r"seq.in:2:1: the text is empty.*TS-DATA-015"),
+    ],
+)
+def test_parallel_files_out_of_step_are_refused_at_file_and_line(tmp_path, name, text, fault):
+    for file, content in (("seq.in", "play some jazz\nstop\n"), ("seq.out", "O O B-genre\nO\n"), ("label", "A\nB\n")):
+        written(tmp_path, file, text if file == name else content)
+    with pytest.raises(DataError, match=fault):
+        examples(tmp_path, scheme="IOB2")
+
+
+def test_a_label_and_entities_of_one_row_are_read_together(tmp_path):
+    row = {"text": "play some jazz", "label": "Play", "entities": [{"start": 10, "end": 14, "label": "genre"}]}
+    other = {"text": "stop that now", "label": "Stop", "entities": []}
+    both = written(tmp_path, "both.jsonl", "".join(f"{json.dumps(r)}\n" for r in [row, other] * 3))
+    gold = LabelAndSpans("Play", (Span(10, 14, "genre"),))
+    assert examples(both, task="joint_classification")[0].gold == gold
+    finding = detect(both)
+    assert finding.task == "token_classification" and any("joint_classification" in note for note in finding.notes)
+    tagged = {"tokens": ["play", "some", "jazz"], "tags": ["O", "O", "B-genre"], "intent": ["Play"]}
+    silent = {"tokens": ["stop"], "tags": ["O"], "intent": ["Stop"]}
+    words = written(tmp_path, "words.jsonl", "".join(f"{json.dumps(r)}\n" for r in [tagged, silent] * 3))
+    assert examples(words, task="joint_classification")[0].gold == gold
+    bare = written(tmp_path, "bare.jsonl", "".join(f'{{"text": "play song {n}"}}\n' for n in range(6)))
+    assert examples(bare, task="joint_classification")[0].gold is None
+
+
+def test_half_of_a_label_with_entities_is_refused(tmp_path):
+    label = written(
+        tmp_path, "a.jsonl", "".join(f'{{"text": "some text {n}", "label": "{n % 2}x"}}\n' for n in range(9))
+    )
+    with pytest.raises(DataError, match=r"no column of entities was found.*TS-DATA-008"):
+        detect(label, given={"task": "joint_classification"})
+    spans = written(
+        tmp_path, "b.jsonl", '{"text": "go home", "entities": [{"start": 3, "end": 7, "label": "to"}]}\n' * 9
+    )
+    with pytest.raises(DataError, match=r"no column of label was found.*TS-DATA-008"):
+        detect(spans, given={"task": "joint_classification"})
+    rows = [{"text": "go home", "label": found, "entities": []} for found in ("a", "b", "a", "b", ["a", "b"], None)]
+    mixed = written(tmp_path, "c.jsonl", "".join(f"{json.dumps(r)}\n" for r in rows))
+    finding = detect(mixed, given={"task": "joint_classification", "label": "label", "entities": "entities"})
+    with Rejects(None) as rejects:
+        assert len(list(read(mixed, finding.format, rejects=rejects))) == 4 and rejects.rejected == 2
 
 
 def test_splits_inside_a_file(tmp_path):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tunesmith.core.example import Span
+from tunesmith.core.example import LabelAndSpans, Span
 from tunesmith.prepare.reading import Rejects, detect, read
 
 ROOT = Path(os.environ.get("TUNESMITH_DATA", ""))
@@ -25,7 +25,8 @@ pytestmark = pytest.mark.skipif(
         ("resume_ner/dev.char.bmes", {}, "token_classification", 463, 0, None),
         ("restaurant8k/train.jsonl", {}, "token_classification", 4965, 35, None),
         ("cluener/dev.jsonl", {}, "token_classification", 1343, 0, 3072),
-        ("snips/valid", {}, "token_classification", 700, 0, 1794),
+        ("snips/valid", {}, "joint_classification", 700, 0, 700 + 1794),
+        ("snips/valid", {"task": "token_classification"}, "token_classification", 700, 0, 1794),
         ("banking77/train.csv", {}, "text_classification", 10003, 0, 10003),
         ("ag_news/test.csv", {}, "text_classification", 1600, 0, 1600),
         ("trec/TREC.train", {"levels": 1}, "text_classification", 5452, 0, 5452),
@@ -45,6 +46,8 @@ def test_counts(tmp_path, name, given, task, accepted, rejected, gold):
     with Rejects(tmp_path / "bad.jsonl") as rejects:
         for row in read(finding.path, finding.format, rejects=rejects):
             found = (row.gold,) if isinstance(row.gold, str) else row.gold if isinstance(row.gold, tuple) else ()
+            if isinstance(row.gold, LabelAndSpans):
+                found = (row.gold.label, *row.gold.spans)
             labels.update(item.label if isinstance(item, Span) else item for item in found)
             assert all(row.text[span.start : span.end].strip() for span in found if isinstance(span, Span))
     assert (finding.task, rejects.accepted, rejects.rejected) == (task, accepted, rejected)

@@ -33,6 +33,12 @@ ROWS: dict[str, list[dict[str, Any]]] = {
         {"text": f"Anna Berg lives in {place}", "entities": [{"start": 19, "end": 19 + len(place), "label": "LOC"}]}
         for place in ("Rotterdam", "Leeds", "Porto", "Cork") * 10
     ],
+    "joint_classification": [
+        {"text": f"Anna {does} in {place}", "label": does}
+        | {"entities": [{"start": 9 + len(does), "end": 9 + len(does) + len(place), "label": "LOC"}]}
+        for place in ("Rotterdam", "Leeds", "Porto", "Cork")
+        for does in ("lives", "works") * 5
+    ],
     "extractive_qa": [
         {"text": f"Anna lives in {place}, {n}", "pair": f"Where is {who}?", "answers": found}
         for n in range(2)

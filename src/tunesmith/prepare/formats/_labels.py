@@ -33,6 +33,21 @@ class LabelReader:
         label = self.one(value, key)
         return (label,) if self._several else label
 
+    def only(self, value: object, key: str) -> str:
+        """The label of a row that takes exactly one, bare or as a list of one.
+
+        Raises:
+            RowFault: none or several labels, or what `one` refuses.
+        """
+        if isinstance(value, list | tuple) and len(value) != 1:
+            raise RowFault(
+                f"the row has {len(value)} labels where exactly one is needed",
+                code="TS-DATA-021",
+                fix=f"give it one label, {SKIP}.",
+                key=key,
+            )
+        return self.one(value[0] if isinstance(value, list | tuple) else value, key)
+
     def one(self, value: object, key: str) -> str:
         """A single label, known and allowed."""
         if isinstance(value, str) and (found := self._known.get(value)) is not None:

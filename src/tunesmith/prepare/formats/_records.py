@@ -143,16 +143,8 @@ class RecordReader:
         name = self._columns.label
         if name is None or not isinstance(entities, tuple):
             return None
-        value = value_of(record, name)
-        if isinstance(value, list) and len(value) != 1:
-            raise RowFault(
-                f"the row has {len(value)} labels where exactly one is needed",
-                code="TS-DATA-021",
-                fix=f"give it one label, {SKIP}.",
-                key=name,
-            )
-        label = self._labels.one(value[0] if isinstance(value, list) else value, name)
-        return LabelAndSpans(label, tuple(span for span in entities if isinstance(span, Span)))
+        spans = tuple(span for span in entities if isinstance(span, Span))
+        return LabelAndSpans(self._labels.only(value_of(record, name), name), spans)
 
     def _answers(self, record: Record, text: str, name: str) -> tuple[Span, ...]:
         impossible = value_of(record, self._columns.impossible) if self._columns.impossible else None
