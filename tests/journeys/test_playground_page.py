@@ -93,6 +93,15 @@ def test_a_search_shows_its_documents_in_order(visit, service):
     assert page.text_content("#history li .said") == "not good"
 
 
+def test_a_label_stands_above_its_entities(visit, service):
+    page = visit(service("joint").url)
+    ask(page, "Anna visited Rome")
+    answer = json.loads(page.text_content("#json"))["result"]
+    assert page.locator("#answer > *").first.text_content().startswith(answer["label"])
+    assert page.locator("#answer p.annotated").text_content().replace("LOC", "").replace("PER", "") == "Anna visited Rome"
+    assert page.text_content("#history li .said").startswith(f"{answer['label']}: ")
+
+
 def test_it_answers_at_once_and_marks_entities_as_characters(visit, service):
     page = visit(service("entities").url)
     page.wait_for_selector("#answer mark.entity")

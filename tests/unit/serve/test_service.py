@@ -79,6 +79,17 @@ def test_a_search_is_served_with_its_documents(running, tiny_bundles):
     assert client.post("/v1/predict", json={"text": "good", "pair": "a"}).status_code == 422
 
 
+def test_a_label_is_served_with_its_entities(running, tiny_bundles):
+    _, client, _ = running("joint")
+    expected = answer_of(Predictor.load(tiny_bundles("joint")).predict("Anna visited Rome"))
+    said = client.post("/v1/predict", json={"text": "Anna visited Rome"}).json()["result"]
+    assert {"label", "entities", "confidence", "scores"} <= said.keys()
+    same(said, expected)
+    described = client.get("/openapi.json").json()["components"]["schemas"]["Answer"]["properties"]
+    assert said.keys() <= described.keys()
+    assert client.get("/v1/model").json()["task"] == "joint_classification"
+
+
 def test_every_answer_carries_its_request_id_and_safe_headers(running):
     _, client, log = running()
     for given, kept in (("my-id-1", True), ("bad id", False), ("x" * 65, False), ("a\x1b[31m", False), (None, False)):
