@@ -17,7 +17,7 @@ from tunesmith.core.batch import collate
 from tunesmith.core.errors import ConfigError, DataError
 from tunesmith.core.example import Example, Gold, LabelAndSpans, Source, Span
 from tunesmith.core.model import Model
-from tunesmith.core.prediction import LabelAndScoredSpans
+from tunesmith.core.prediction import LabelAndScoredSpans, Prediction
 from tunesmith.core.tokenizer import Tokenizer
 from tunesmith.judge.stored import read_predictions
 from tunesmith.prepare.reading import detect, read
@@ -180,14 +180,19 @@ def test_from_rows_to_answers_of_a_bundle(tiny_bert_folder: Path, tmp_path: Path
     verify(bundle)
     stored = list(read_predictions(tmp_path / "run" / "predictions.test.jsonl"))
     again = load(bundle).predict([replace(example_of(one), gold=None) for one in stored])
-    assert [said.predicted for said in again] == [one.predicted for one in stored]
+    assert [plain(said) for said in again] == [plain(one) for one in stored]
     assert evaluated(bundle, file).scores.main == "joint_accuracy"
     html = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
     assert 'id="labels-table-label"' in html and 'id="labels-table-entity"' in html
     assert "<b>" not in again[0]._repr_html_() and "THING" in again[0]._repr_html_()
 
 
-def example_of(prediction: Any) -> Example:
+def plain(prediction: Prediction) -> LabelAndSpans:
+    assert isinstance(prediction.predicted, LabelAndScoredSpans)
+    return prediction.predicted.plain()
+
+
+def example_of(prediction: Prediction) -> Example:
     return Example(id=prediction.id, text=prediction.text, gold=prediction.gold, source=Source("r", 1))
 
 
@@ -201,7 +206,7 @@ def test_what_it_predicts_can_be_learnt_from(tiny_bundles: Callable[[str], Path]
     file.write_text("".join(json_line({"text": a.text} | answer_of(a)) for a in answers), encoding="utf-8")
     finding = detect(file, given={"task": "joint_classification"})
     golds = [example.gold for example in read(file, finding.format)]
-    assert golds == [a.predicted.plain() for a in answers if isinstance(a.predicted, LabelAndScoredSpans)]
+    assert golds == [plain(answer) for answer in answers]
 
 
 def test_one_label_alone_is_nothing_to_tell_apart() -> None:
