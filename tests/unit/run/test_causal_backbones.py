@@ -145,6 +145,9 @@ def test_it_is_read_at_the_last_token_of_a_text_and_of_a_word(
     pieces = tokenizer.words([("my", True), ("card", False), ("3", False), ("is", False), ("lost", False)])
     ends = [sum(map(len, pieces[: index + 1])) - 1 for index in range(5)]
     assert first.places[-1] == len(first) - 1 and len(first.places) == len(ends)
+    joint = {"kind": "joint_classification", "labels": ["a", "b"], "entity_labels": ["X"], "units": "words"}
+    (both, _) = TASKS.make(joint, key="task").encode(texts, tokenizer)
+    assert both.places.tolist() == [len(both) - 1, *first.places], "the label where all was read"
 
 
 def test_a_question_comes_first_and_no_answer_is_read_at_the_last_token(
