@@ -1,7 +1,8 @@
 """Reading a checkpoint's `config.json` as data and nothing else.
 
 A Hugging Face configuration can name code to import (`auto_map`), kernels to download (`_attn_implementation_internal`)
-and pipelines to run. Such keys are refused wherever they stand; harmless private notes are dropped.
+and pipelines to run. Such keys are refused wherever they stand; harmless private notes are dropped, and the two private
+facts that a model depends on are kept.
 """
 
 from pathlib import Path
@@ -13,6 +14,8 @@ from tunesmith.core.strict_json import JsonFault, parse
 MAX_BYTES = 8 * 2**20
 _CODE = frozenset(("auto_map", "custom_pipelines", "kernels", "kernel_config", "trust_remote_code", "use_kernels"))
 _NOTES = frozenset(("_name_or_path", "_commit_hash", "_num_labels", "_attn_implementation_autoset"))
+_FACTS = frozenset(("_remove_final_layer_norm", "_sliding_window_pattern"))
+"""Of OPT and of Gemma 3: whether there is a last norm; every how many layers one attends to all"""
 
 
 def read_json(file: Path) -> dict[str, Any]:
@@ -72,7 +75,8 @@ def cleaned(config: dict[str, Any], *, file: str = "config.json") -> dict[str, A
     for key, value in config.items():
         if key in _NOTES:
             continue
-        if key in _CODE or key.startswith("_") or ("attn_implementation" in key and "/" in str(value)):
+        private = key.startswith("_") and not (key in _FACTS and isinstance(value, bool | int))
+        if key in _CODE or private or ("attn_implementation" in key and "/" in str(value)):
             raise ModelFileError(
                 "this key can make a loader run code and is refused",
                 code="TS-MODEL-006",

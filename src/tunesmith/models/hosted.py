@@ -1,10 +1,11 @@
-"""Every other Hugging Face encoder, run by transformers behind our contract: ragged in, ragged out.
+"""Every other Hugging Face encoder or decoder, run by transformers behind our contract: ragged in, ragged out.
 
 Padding happens inside, chunk by chunk of similar lengths. No remote code, no kernel from the Hub: the class must be
 one that transformers itself ships. transformers is imported here only, when such a model is asked for.
 """
 
 import inspect
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,6 +16,7 @@ from tunesmith.core.batch import Batch
 from tunesmith.core.errors import ConfigError, ModelFileError, Place
 from tunesmith.core.model import Backbone
 from tunesmith.models.config_file import cleaned
+from tunesmith.models.hosted_class import writing_class
 from tunesmith.models.ragged import plan, to_rows
 
 PLAIN_TOKEN_HEADS = frozenset(("albert", "camembert", "deberta", "deberta-v2", "mpnet"))
@@ -38,10 +40,10 @@ _OURS_TO_SAY = frozenset(
 
 
 class HostedBackbone(Backbone):
-    """An encoder of transformers with fresh weights, in fp32.
+    """An encoder of transformers, or a decoder without an encoder, with fresh weights, in fp32.
 
     Raises:
-        ModelFileError: the kind is unknown to transformers, takes no text, or has a decoder.
+        ModelFileError: the kind is unknown to transformers, takes no text, or has both.
     """
 
     def __init__(self, config: Mapping[str, Any], *, dropout: float | None = None) -> None:
@@ -52,18 +54,26 @@ class HostedBackbone(Backbone):
         accepted = inspect.signature(encoder.forward).parameters
         if "input_ids" not in accepted or own.is_encoder_decoder:
             raise _unsupported(kind, "is not an encoder of texts")
+        if own.get_text_config() is not own:
+            raise _unsupported(kind, "is made of several models, for pictures or sounds beside texts")
         self.encoder = encoder
-        self.causal = _causal(kind)
+        self.writing_class = writing_class(kind)
+        """Its class with a language head in transformers, for a causal model"""
+        self.causal = self.writing_class is not None
+        self.carried: dict[str, Tensor] | None = None
+        """The tensors of its language head that a checkpoint held; None without a checkpoint"""
         self.config = _plain(own) | {"model_type": kind}
-        self.width = int(own.hidden_size)
-        self.pad_id = int(own.pad_token_id or 0)
-        self.max_length = _longest(kind, self.config, self.pad_id)
+        self.width = int(self.config.get("word_embed_proj_dim") or own.hidden_size)  # OPT may narrow what it gives
+        self.pad_id = max(0, int(self.config.get("pad_token_id") or 0))
+        self.max_length = _longest(kind, own, self.pad_id)
         self.gradient_checkpointing = False
         self._checkpointing = False
         self.prefix = str(encoder.base_model_prefix)
         self.base_class = type(encoder).__name__
         self.plain_token_heads = kind in PLAIN_TOKEN_HEADS
+        self.takes_positions = "position_ids" in accepted
         self._segments = "token_type_ids" in accepted and int(self.config.get("type_vocab_size") or 0) > 1
+        self._keeps = self.causal and "use_cache" in accepted
 
     def embed(self, batch: Batch) -> Tensor:
         """Word embeddings [N, E], to which the encoder still adds positions; E is D in most models."""
@@ -100,7 +110,8 @@ class HostedBackbone(Backbone):
             given["inputs_embeds"] = embeddings[rows]
         if self._segments and batch.segment_ids is not None:
             given["token_type_ids"] = batch.segment_ids[rows].masked_fill(~mask, 0)
-        hidden: Tensor = self.encoder(**given).last_hidden_state
+        keeps: dict[str, bool] = {"use_cache": False} if self._keeps else {}
+        hidden: Tensor = self.encoder(**given, **keeps).last_hidden_state
         return hidden
 
     def _switch_checkpointing(self) -> None:
@@ -120,16 +131,6 @@ class HostedBackbone(Backbone):
             on, off = encoder.gradient_checkpointing_enable, encoder.gradient_checkpointing_disable
         (on if self.gradient_checkpointing else off)()
         self._checkpointing = self.gradient_checkpointing
-
-
-def _causal(kind: str) -> bool:
-    """Whether rows see only what stands before them: models of this kind write texts and fill no blanks."""
-    from transformers.models.auto.modeling_auto import (
-        MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
-        MODEL_FOR_MASKED_LM_MAPPING_NAMES,
-    )
-
-    return kind in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES and kind not in MODEL_FOR_MASKED_LM_MAPPING_NAMES
 
 
 def _hosted(kind: str, config: Mapping[str, Any], dropout: float | None) -> nn.Module:
@@ -160,13 +161,14 @@ def _built(settings: Any) -> nn.Module:  # noqa: ANN401  # a transformers config
 
 def _plain(settings: Any) -> dict[str, Any]:  # noqa: ANN401  # a transformers configuration, which has no common type
     """Every field, those equal to transformers' defaults too, since defaults may change."""
-    return cleaned({key: value for key, value in settings.to_dict().items() if key not in _OURS_TO_SAY})
+    said = json.loads(settings.to_json_string(use_diff=False))
+    return cleaned({key: value for key, value in said.items() if key not in _OURS_TO_SAY})
 
 
-def _longest(kind: str, config: Mapping[str, Any], pad_id: int) -> int:
-    positions = config.get("max_position_embeddings")
-    if not isinstance(positions, int) or positions <= 0:
-        return _UNKNOWN_LENGTH
+def _longest(kind: str, settings: Any, pad_id: int) -> int:  # noqa: ANN401  # a transformers configuration
+    named = ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length")  # the first two are often aliases
+    found = (getattr(settings, name, None) for name in named)
+    positions = next((count for count in found if isinstance(count, int) and count > 0), _UNKNOWN_LENGTH)
     return positions - pad_id - 1 if kind in _OFFSET_POSITIONS else positions
 
 
@@ -175,5 +177,6 @@ def _unsupported(kind: str, what: str) -> ModelFileError:
         f"a model of kind {kind!r} {what}",
         code="TS-MODEL-024",
         place=Place(file="config.json", key="model_type"),
-        fix="choose an encoder: BERT, RoBERTa, XLM-R, DistilBERT, ELECTRA, DeBERTa, MPNet, ALBERT and the like.",
+        fix="choose an encoder (BERT, RoBERTa, XLM-R, DistilBERT, ELECTRA, DeBERTa, MPNet, ALBERT and the like) or a "
+        "decoder (GPT-2, Llama, Mistral, Qwen, OPT, GPT-NeoX, BLOOM, Phi, Gemma and the like) of texts.",
     )

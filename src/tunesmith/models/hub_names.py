@@ -225,6 +225,8 @@ def _architecture(model: Model, problem: Problem) -> str:
     purpose = _PURPOSES.get(problem, "SequenceClassification")
     match model.backbone:
         case HostedBackbone() as hosted:
+            if problem == "language" and hosted.writing_class:
+                return hosted.writing_class
             plain = problem in _PURPOSES and hosted.plain_token_heads
             return f"{hosted.base_class.removesuffix('Model')}For{purpose}" if plain else hosted.base_class
         case _:

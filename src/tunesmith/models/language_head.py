@@ -12,29 +12,32 @@ Source for tying: Press and Wolf 2017, Using the Output Embedding to Improve Lan
 Shapes: M places, D width, V tokens.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tunesmith.core.errors import ConfigError, Place
 from tunesmith.core.model import Backbone
 from tunesmith.models.decoder import Decoder
-from tunesmith.models.vocabulary_head import VocabularyHead
+from tunesmith.models.hosted import HostedBackbone
+from tunesmith.models.hosted_head import ClassHead
+from tunesmith.models.hosted_trials import sees_ahead
+from tunesmith.models.packed import PackedLinear
+from tunesmith.models.vocabulary_head import CHUNK_BYTES, WritingHead, no_head
 
 LANGUAGE_HEAD = "lm_head.weight"
 """Its name in a checkpoint"""
-CHUNK_BYTES = 1 << 25
-"""Of logits that exist at a time: few enough to stay near the processor, many enough for a full product."""
 
 
-class LanguageHead(VocabularyHead):
+class LanguageHead(WritingHead):
     """[M, D] to [M, V]."""
 
-    def __init__(self, words: nn.Embedding, own: Tensor | None = None) -> None:
-        """`own` [V, D] is the matrix of a head that is not tied to `words`."""
+    def __init__(self, words: nn.Embedding, own: Tensor | None = None, *, name: str = LANGUAGE_HEAD) -> None:
+        """`own` [V, D] is the matrix of a head that is not tied to `words`, and `name` what a checkpoint calls it."""
         super().__init__()
+        self._name = name
         self._words = (words,)  # in a tuple, so that the table stays the backbone's alone
         self.lm_head: nn.Linear | None = None
         if own is not None:
@@ -51,9 +54,14 @@ class LanguageHead(VocabularyHead):
         """W [V, D]."""
         return self._words[0].weight if self.lm_head is None else self.lm_head.weight
 
+    @property
+    def vocabulary(self) -> int:
+        """V"""
+        return len(self.weight)
+
     def hub_name(self, name: str) -> str:
-        """transformers' name of the head's own parameter `name`: the same."""
-        return name
+        """transformers' name of the head's own parameter."""
+        return self._name
 
     def forward(self, hidden: Tensor) -> Tensor:
         """[M, D] to [M, V]."""
@@ -69,15 +77,21 @@ class LanguageHead(VocabularyHead):
         exact = torch.promote_types(hidden.dtype, torch.float32)
         return F.linear(hidden.to(exact), self.weight[tokens].to(exact))
 
+    def writing(self, dtype: torch.dtype) -> Callable[[Tensor], Tensor]:
+        """The matrix laid out for the processor."""
+        return PackedLinear(self.weight, None, dtype=dtype)
 
-def language_head(backbone: Backbone) -> LanguageHead:
+
+def language_head(backbone: Backbone) -> WritingHead:
     """The pretrained head of a causal backbone.
 
     Raises:
-        ConfigError: the backbone does not write, or its checkpoint holds no head.
+        ConfigError: the backbone does not write, or its checkpoint holds no head, or a part of it only.
     """
+    if isinstance(backbone, HostedBackbone) and backbone.causal:
+        return _hosted(backbone)
     if not isinstance(backbone, Decoder):
-        raise no_head("transformers runs it" if backbone.causal else "it is no causal model")
+        raise no_head("it is no causal model")
     if backbone.shape.tied:
         return LanguageHead(backbone.words)
     if backbone.carried is None:  # built from a configuration, to be filled from a bundle
@@ -87,15 +101,15 @@ def language_head(backbone: Backbone) -> LanguageHead:
     return LanguageHead(backbone.words, backbone.carried[LANGUAGE_HEAD])
 
 
-def no_head(what: str) -> ConfigError:
-    """The error of a backbone that no answer can be written with."""
-    return ConfigError(
-        f"this backbone cannot write: {what}",
-        code="TS-MODEL-040",
-        place=Place(key="backbone"),
-        fix="choose a causal model of the families GPT-2, Llama, Mistral and Qwen2, saved with its head "
-        "(...ForCausalLM), for instance starter:chat.",
-    )
+def _hosted(backbone: HostedBackbone) -> WritingHead:
+    """The head as the model's class computes it, or its matrix alone where that is the same."""
+    if backbone.carried is not None and sees_ahead(backbone):
+        raise no_head("in it, a row sees what stands behind it")
+    head = ClassHead(backbone)
+    if not head.plain:
+        return head
+    own = None if head.tied else head.get_parameter(head.matrix).detach()
+    return LanguageHead(backbone.encoder.get_input_embeddings(), own, name=head.matrix)
 
 
 class _LogLikelihood(torch.autograd.Function):

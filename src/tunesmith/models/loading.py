@@ -15,6 +15,7 @@ from tunesmith.models.decoder_shape import DecoderFamily
 from tunesmith.models.encoder import Encoder
 from tunesmith.models.families import FAMILIES, decoder_family
 from tunesmith.models.hosted import HostedBackbone
+from tunesmith.models.hosted_class import ClassTensors, as_the_class_has_them
 from tunesmith.models.hub_names import from_hub, to_hub
 from tunesmith.models.language_head import LANGUAGE_HEAD
 from tunesmith.models.masked_head import MASKED_NAMES
@@ -137,13 +138,16 @@ def _sort_out(
 
 
 def fill_hosted(backbone: HostedBackbone, tensors: Mapping[str, Tensor], *, place: str) -> None:
-    """Fill a hosted encoder; heads of other tasks and poolers in the file are left out.
+    """Fill a hosted backbone; heads of other tasks and poolers in the file are left out.
 
     Raises:
         ModelFileError: a tensor is missing, unknown, of a wrong shape or not finite; the message names it.
     """
     expected = backbone.encoder.state_dict()
     own: dict[str, Tensor] = {}
+    if backbone.causal:
+        found = _by_class(backbone, tensors, place)
+        own, backbone.carried, tensors = found.backbone, found.head, found.unused
     for full, tensor in tensors.items():
         name = _modern(full.removeprefix(f"{backbone.prefix}."))
         if name in expected:
@@ -153,6 +157,21 @@ def fill_hosted(backbone: HostedBackbone, tensors: Mapping[str, Tensor], *, plac
     for name, parameter in expected.items():
         _check(name, own.get(name), parameter, place)
     backbone.encoder.load_state_dict(own)
+
+
+def _by_class(backbone: HostedBackbone, tensors: Mapping[str, Tensor], place: str) -> ClassTensors:
+    """The tensors of a causal backbone as its class has them."""
+    try:
+        found = as_the_class_has_them(backbone.encoder.config, tensors)
+    except (RuntimeError, ValueError) as error:
+        reason = str(error).strip().split("\n")[0]
+        raise _bad(f"({reason[:200]})", "not to be read by transformers", place) from None
+    for name, shape in found.misshapen.items():
+        raise _bad(name, f"of shape {shape}, not what the configuration asks for", place)
+    for name, tensor in found.head.items():
+        if not is_finite(tensor):
+            raise _bad(name, "not finite", place)
+    return found
 
 
 def _fill(encoder: Encoder, tensors: Mapping[str, Tensor], family: Family, *, place: str) -> None:

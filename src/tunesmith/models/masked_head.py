@@ -18,9 +18,9 @@ from tunesmith.core.errors import ConfigError, ModelFileError, Place
 from tunesmith.core.model import Backbone
 from tunesmith.models.activations import ACTIVATIONS
 from tunesmith.models.encoder import Encoder
-from tunesmith.models.language_head import CHUNK_BYTES, language_head
+from tunesmith.models.language_head import language_head
 from tunesmith.models.shape import Activation
-from tunesmith.models.vocabulary_head import VocabularyHead
+from tunesmith.models.vocabulary_head import CHUNK_BYTES, VocabularyHead
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +150,7 @@ def _no_head(what: str) -> ConfigError:
         f"this backbone cannot fill a blank: {what}",
         code="TS-MODEL-042",
         place=Place(key="backbone"),
-        fix="choose a causal model (starter:chat, GPT-2, Llama, Mistral, Qwen2), or a BERT, RoBERTa, XLM-R or "
+        fix="choose a causal model (starter:chat, or any other), or a BERT, RoBERTa, XLM-R or "
         "DistilBERT that was saved with its masked language head (...ForMaskedLM), such as bert-base-uncased; the "
         "sentence encoders starter:english and starter:multilingual have none.",
     )

@@ -48,7 +48,7 @@ def _seen_by_methods(name: str, model: Model) -> str:
     return name.replace("head.", "backbone.", 1) if isinstance(model.head, PretrainedHead) else name
 
 
-def merge(model: Model) -> None:
+def merge(model: nn.Module) -> None:
     """Replace every mergeable wrapper by the plain module that computes the same."""
     wrapped = [(name, module) for name, module in model.named_modules() if isinstance(module, Mergeable)]
     for name, module in wrapped:

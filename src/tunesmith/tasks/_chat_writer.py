@@ -7,20 +7,17 @@ from typing import Any
 import torch
 
 from tunesmith.core.example import Example
-from tunesmith.core.model import Backbone, Model
+from tunesmith.core.model import Model
 from tunesmith.core.prediction import Prediction
 from tunesmith.core.task import AnswerWriter
 from tunesmith.core.tokenizer import Tokenizer
-from tunesmith.models.cached_decoder import CachedDecoder
 from tunesmith.models.chat import Chat
 from tunesmith.models.constraints import Choices, Constraint, choice_trie
-from tunesmith.models.decoder import Decoder
 from tunesmith.models.decoding import Decoding
 from tunesmith.models.grammar import Grammars
-from tunesmith.models.incremental import IncrementalModel
-from tunesmith.models.language_head import LanguageHead, no_head
-from tunesmith.models.packed import PackedLinear
+from tunesmith.models.vocabulary_head import WritingHead
 from tunesmith.models.writer import Writer
+from tunesmith.models.writing import writing
 from tunesmith.tasks._chats import Fitted
 
 Prompt = Callable[[Example], Fitted]
@@ -47,16 +44,16 @@ class ChatWriter(AnswerWriter):
             ConfigError: a schema that no answer can follow.
         """
         ends = Chat(tokenizer).end_ids
-        assert isinstance(model.head, LanguageHead), "what is written is written by a language head"
-        head = PackedLinear(model.head.weight, None, dtype=dtype)
-        self._writer = Writer(_incremental(model.backbone, dtype), head, ends=ends, read=tokenizer.text)
+        assert isinstance(model.head, WritingHead), "what is written is written by a language head"
+        head = model.head.writing(dtype)
+        self._writer = Writer(writing(model.backbone, dtype), head, ends=ends, read=tokenizer.text)
         self._prompt, self._decoding = prompt, decoding
         self._constraint: Callable[[int], Constraint] | None = None
         if choices:
             trie = choice_trie(tokenizer.texts(choices), ends)
             self._constraint = lambda _: Choices(trie)
         elif json_schema is not None:
-            grammars = Grammars(tokenizer, words=len(model.head.weight), ends=ends)
+            grammars = Grammars(tokenizer, words=model.head.vocabulary, ends=ends)
             self._constraint = grammars.json_schema(json_schema)
 
     def write(self, examples: Sequence[Example], *, progress: Callable[[int], None] | None = None) -> list[Prediction]:
@@ -83,9 +80,3 @@ class ChatWriter(AnswerWriter):
             if shown:
                 begun = True
                 yield shown
-
-
-def _incremental(backbone: Backbone, dtype: torch.dtype) -> IncrementalModel:
-    if not isinstance(backbone, Decoder):
-        raise no_head("transformers runs it")
-    return CachedDecoder(backbone, dtype=dtype)

@@ -34,7 +34,8 @@ from tunesmith.core.task import AnswerWriter, WritingTask
 from tunesmith.core.tokenizer import Tokenizer
 from tunesmith.models.chat import Chat
 from tunesmith.models.decoding import Decoding
-from tunesmith.models.language_head import LanguageHead, language_head
+from tunesmith.models.language_head import language_head
+from tunesmith.models.vocabulary_head import WritingHead
 from tunesmith.tasks._chat_writer import ChatWriter
 from tunesmith.tasks._chats import Fitted, encoding, fitted
 from tunesmith.tasks._losses import class_excess
@@ -119,7 +120,7 @@ class Generation(WritingTask):
     def log_likelihoods(self, output: Output, batch: Batch, *, head: nn.Module) -> Tensor:
         """[M] log p of the target of each place."""
         assert batch.targets is not None, "a likelihood needs gold"
-        assert isinstance(head, LanguageHead), "what is written is written by a language head"
+        assert isinstance(head, WritingHead), "what is written is written by a language head"
         return head.log_likelihoods(output.hidden, batch.targets)
 
     def writer(self, model: Model, tokenizer: Tokenizer, *, dtype: torch.dtype = torch.float32) -> AnswerWriter:

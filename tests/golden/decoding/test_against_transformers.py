@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from inference.recomputed import RecomputedModel
 from tunesmith.models.cached_decoder import CachedDecoder
 from tunesmith.models.decoding import Decoding
+from tunesmith.models.recomputed import RecomputedModel
 from tunesmith.models.writer import Writer
 
 LENGTHS = (3, 17, 1, 8, 9, 30, 8)

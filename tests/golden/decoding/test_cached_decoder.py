@@ -8,7 +8,6 @@ import torch
 from torch import nn
 from torch.testing import assert_close
 
-from inference.recomputed import RecomputedModel
 from tunesmith.core.errors import ConfigError
 from tunesmith.core.model import Model
 from tunesmith.core.rooms import METHODS
@@ -16,6 +15,7 @@ from tunesmith.models import key_value_cache
 from tunesmith.models.cached_decoder import CachedDecoder
 from tunesmith.models.decoding import Decoding
 from tunesmith.models.key_value_cache import grouped
+from tunesmith.models.recomputed import RecomputedModel
 from tunesmith.models.surgery import apply_method, merge
 from tunesmith.models.writer import Writer
 

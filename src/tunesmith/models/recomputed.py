@@ -1,7 +1,8 @@
-"""The reference that the cache of keys and values is held against: the whole text is read again at every step.
+"""A causal backbone that writes without a cache: the whole text is read again at every step.
 
 Right for every causal backbone, with whatever a method left in it, and slow: the work of a step grows with the length
-of the text, where `models/cached_decoder.py` reads one row.
+of the text, where a cache reads one row. It serves backbones whose state nobody can take texts out of, and the tests
+hold every cache against it.
 """
 
 from collections.abc import Sequence
@@ -41,7 +42,9 @@ class _State(IncrementalState):
 
     def last(self) -> Tensor:
         """[B, D] at the last token of every text."""
-        batch = prompt_batch(self._texts).to(next(self._backbone.parameters()).device)
+        # a text that has ended may go on beside the others, beyond the positions: nobody looks at what it reads
+        texts = [text[: self._backbone.max_length] for text in self._texts]
+        batch = prompt_batch(texts).to(next(self._backbone.parameters()).device)
         with torch.inference_mode():
             hidden: Tensor = self._backbone(batch, places=batch.places)
         return hidden
