@@ -58,7 +58,8 @@ def as_the_class_has_them(settings: Any, tensors: Mapping[str, Tensor]) -> Class
     """The tensors of a file, renamed and put together for the class of a transformers configuration.
 
     Raises:
-        ValueError, RuntimeError: tensors that do not go together.
+        ValueError: the class has no decoder of its own kind inside.
+        KeyError, RuntimeError, TypeError, ValueError: tensors that do not go together.
     """
     from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING
 
@@ -72,6 +73,8 @@ def as_the_class_has_them(settings: Any, tensors: Mapping[str, Tensor]) -> Class
             ignore_mismatched_sizes=True,
             dtype=torch.float32,
         )
+    if model.base_model is model:
+        raise ValueError(f"{type(model).__name__} has nothing called {model.base_model_prefix}")
     misshapen = {name: tuple(shape) for name, shape, _ in told["mismatched_keys"]}
     absent = {*told["missing_keys"], *misshapen, tied_name(model)}
     below = f"{model.base_model_prefix}."

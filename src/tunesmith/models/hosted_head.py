@@ -1,9 +1,9 @@
 """The language head of a decoder that transformers runs: logits as the model's own class computes them.
 
 Between hidden states and logits a class may add a bias (Phi), scale (Cohere, Granite) or cap them (Gemma 2), and a new
-one may do what nobody has thought of. So nothing is rebuilt here: the class itself runs, without weights of its own and
-with something in the place of its decoder that hands over the hidden states which it is given. The head's weights
-are put in for each call.
+one may do what nobody has thought of. So nothing is rebuilt here: the class itself runs, without weights of its own,
+and its decoder computes nothing but hands over the hidden states which it was given. The head's weights are put in for
+each call.
 
 Where that turns out to be one product with a matrix, `language_head.py` has a faster form, and `plain` says so.
 Shapes: M places, D width, V tokens, K tokens that are asked for.
@@ -42,8 +42,7 @@ class ClassHead(WritingHead):
         """Name of the output matrix in the class"""
         self._shape: torch.Size = model.get_output_embeddings().weight.shape
         below = f"{model.base_model_prefix}."
-        given = _Given()
-        setattr(model, model.base_model_prefix, given)
+        given = _Given(model.base_model)
         own = {name: part for name, part in model.named_parameters() if not name.startswith(below)}
         own.pop(self._tied or "", None)
         self._class = (model.eval(), given)  # likewise: it has no weights that anybody should see
@@ -116,21 +115,24 @@ class ClassHead(WritingHead):
         return logits
 
 
-class _Given(nn.Module):
-    """What stands in a decoder's place and gives what it was told to, whatever it is asked."""
+class _Given:
+    """What a decoder says instead of computing."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, decoder: nn.Module) -> None:
         self.hidden: Tensor | None = None
-        self.register_forward_pre_hook(lambda *_: ((), {}), with_kwargs=True)
+        inner = dict(decoder.named_children()).get("decoder")  # which some classes call past what holds it
+        for module in filter(None, (decoder, inner)):
+            module.register_forward_pre_hook(_unasked, with_kwargs=True)
+            vars(module)["forward"] = self.said  # hides the method
 
-    @property
-    def decoder(self) -> "_Given":
-        """Some classes have a decoder inside what they call their model."""
-        return self
-
-    def forward(self) -> "_Said":
+    def said(self) -> "_Said":
+        """Hidden states [1, M, D]."""
         return _Said(self.hidden)
+
+
+def _unasked(*_: object) -> tuple[tuple[()], dict[str, object]]:
+    """No arguments in the place of those that a module is called with."""
+    return (), {}
 
 
 class _Said:

@@ -163,9 +163,14 @@ def _by_class(backbone: HostedBackbone, tensors: Mapping[str, Tensor], place: st
     """The tensors of a causal backbone as its class has them."""
     try:
         found = as_the_class_has_them(backbone.encoder.config, tensors)
-    except (RuntimeError, ValueError) as error:
+    except (KeyError, RuntimeError, TypeError, ValueError) as error:
         reason = str(error).strip().split("\n")[0]
-        raise _bad(f"({reason[:200]})", "not to be read by transformers", place) from None
+        raise ModelFileError(
+            f"transformers cannot read these weights ({reason[:200]})",
+            code="TS-MODEL-044",
+            place=Place(file=place),
+            fix="save the model again with save_pretrained, or choose another backbone.",
+        ) from None
     for name, shape in found.misshapen.items():
         raise _bad(name, f"of shape {shape}, not what the configuration asks for", place)
     for name, tensor in found.head.items():

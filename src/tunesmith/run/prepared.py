@@ -14,6 +14,7 @@ from tunesmith.methods._peft_files import WEIGHTS, fold_adapter
 from tunesmith.models.checkpoint import Checkpoint, locate
 from tunesmith.models.loading import load_backbone
 from tunesmith.models.template_file import chat_template
+from tunesmith.models.writing import rereads
 from tunesmith.prepare.answer_lengths import answer_sections
 from tunesmith.prepare.audit import AuditReport, Section, audit, mostly_chinese
 from tunesmith.prepare.certificate import Certificate, certify
@@ -118,7 +119,7 @@ def prepared(config: RunConfig, *, rejects: Path | None = None, check: bool = Tr
     documents = collected(config, task, data)
     origin = config.data.documents or "those of all rows of train, dev and test"
     searched = (f"{len(documents):,} documents are searched: {origin}",) if documents else ()
-    notes = (*data.notes, *searched, *_language_note(config, data.train))
+    notes = (*data.notes, *searched, *_language_note(config, data.train), *_writing_note(task, backbone))
     return Prepared(
         config=config.with_task(task),
         data=data,
@@ -204,4 +205,11 @@ def _level(task: Task) -> Level | None:
 def _language_note(config: RunConfig, examples: tuple[Example, ...]) -> tuple[str, ...]:
     if config.backbone in ENGLISH and mostly_chinese(example.text for example in examples[:2000]):
         return ('warning: the texts are mostly Chinese; set backbone = "starter:multilingual"',)
+    return ()
+
+
+def _writing_note(task: Task, backbone: Backbone) -> tuple[str, ...]:
+    if isinstance(task, WritingTask) and rereads(backbone):
+        kind = backbone.config["model_type"]
+        return (f"warning: {kind} keeps no cache that texts can leave; each token is written by reading all of it again",)
     return ()
