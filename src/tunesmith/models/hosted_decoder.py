@@ -22,6 +22,7 @@ class HostedDecoder(IncrementalModel):
     def __init__(self, backbone: HostedBackbone) -> None:
         self._decoder, self._positioned = backbone.encoder, backbone.takes_positions
         self._pad_id = backbone.pad_id
+        self._dtype = next(backbone.parameters()).dtype
         self.max_length = backbone.max_length
 
     @torch.inference_mode()
@@ -49,7 +50,7 @@ class HostedDecoder(IncrementalModel):
             # a text that has ended may go on beside the others, beyond the table: nobody looks at what it reads
             given["position_ids"] = positions.clamp(max=self.max_length - 1)
         found = self._decoder(**given, past_key_values=cache, use_cache=True)
-        return found.last_hidden_state[:, -1], found.past_key_values
+        return found.last_hidden_state[:, -1].to(self._dtype), found.past_key_values  # some add up in fp32
 
 
 class _State(IncrementalState):

@@ -44,7 +44,8 @@ class _State(IncrementalState):
         """[B, D] at the last token of every text."""
         # a text that has ended may go on beside the others, beyond the positions: nobody looks at what it reads
         texts = [text[: self._backbone.max_length] for text in self._texts]
-        batch = prompt_batch(texts).to(next(self._backbone.parameters()).device)
+        weight = next(self._backbone.parameters())
+        batch = prompt_batch(texts).to(weight.device)
         with torch.inference_mode():
             hidden: Tensor = self._backbone(batch, places=batch.places)
-        return hidden
+        return hidden.to(weight.dtype)

@@ -211,5 +211,7 @@ def _language_note(config: RunConfig, examples: tuple[Example, ...]) -> tuple[st
 def _writing_note(task: Task, backbone: Backbone) -> tuple[str, ...]:
     if isinstance(task, WritingTask) and rereads(backbone):
         kind = backbone.config["model_type"]
-        return (f"warning: {kind} keeps no cache that texts can leave; each token is written by reading all of it again",)
+        return (
+            f"warning: {kind} keeps no cache that texts can leave; each token is written by reading all of it again",
+        )
     return ()
