@@ -1,4 +1,4 @@
-"""Every method on all families that Tunesmith runs itself, and on encoders that transformers runs: used or refused."""
+"""Every method on all families that Tunesmith runs itself, and on backbones that transformers runs: used or refused."""
 
 import importlib
 from collections.abc import Callable
@@ -42,6 +42,9 @@ HOSTED: dict[str, dict[str, object]] = {
     "MPNet": SIZES | {"max_position_embeddings": 66},
     "Albert": SIZES | {"embedding_size": 8},
     "DebertaV2": SIZES | {"relative_attention": True, "pos_att_type": ["p2c", "c2p"], "position_biased_input": False},
+    "OPT": {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "ffn_dim": 32, "vocab_size": 100}
+    | {"word_embed_proj_dim": 16, "max_position_embeddings": 64},
+    "GPTNeoX": SIZES | {"max_position_embeddings": 64},
 }
 REFUSED = {(method, backbone): "has no place for a" for method in ("prefix", "soft_prompt") for backbone in HOSTED}
 REFUSED["layer_freeze", "Albert"] = "no layers are known"  # its layers are one layer
@@ -49,7 +52,11 @@ REFUSED["layer_freeze", "Albert"] = "no layers are known"  # its layers are one 
 NAMED_OTHERWISE = {
     ("lora", "MPNet"): ["q", "v"],
     ("lora", "DebertaV2"): ["query_proj", "value_proj"],
+    ("lora", "OPT"): ["q_proj", "v_proj"],
+    ("lora", "GPTNeoX"): ["query_key_value"],
     ("ia3", "MPNet"): ["k", "v"],
+    ("ia3", "OPT"): ["k_proj", "v_proj"],
+    ("ia3", "GPTNeoX"): ["query_key_value"],
     ("ia3", "DebertaV2"): ["key_proj", "value_proj"],
 }
 """Layers that other names lead to than in a BERT"""

@@ -172,7 +172,7 @@ class WritingTask(Task):
 
     @abstractmethod
     def writer(self, model: Model, tokenizer: Tokenizer, *, dtype: torch.dtype = torch.float32) -> "AnswerWriter":
-        """The model made ready to write. It keeps weights in a form of its own: later changes are not seen.
+        """The model made ready to write. It may keep weights in a form of its own: after a change, make another.
 
         `dtype` is what it computes in.
         """

@@ -1,1 +1,1 @@
-"""Pretrained encoders over flat tokens: our own ragged forward for the BERT families, hosted ones for the rest."""
+"""Pretrained backbones over flat tokens: our own ragged forward for some families, hosted ones for the rest."""

@@ -1,5 +1,6 @@
 """Causal models that transformers runs write, score and learn what transformers itself does with the same files."""
 
+import copy
 import json
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -141,6 +142,7 @@ def test_logits_are_those_of_the_class(hosted: Hosted) -> None:
         expected = hosted.theirs(input_ids=torch.tensor([prompt])).logits[0]
         hidden = hosted.model.backbone(answers((prompt, [5])))[:17]
         assert_close(hosted.head(hidden), expected, atol=1e-5, rtol=1e-5)
+        assert_close(copy.deepcopy(hosted.model).head(hidden), expected, atol=1e-5, rtol=1e-5)
         some = torch.tensor([3, 59, 7])
         assert_close(hosted.head.logits_at(hidden, some), expected[:, some], atol=1e-5, rtol=1e-5)
 
