@@ -19,7 +19,7 @@ import tunesmith as ts
 STATES = ("lost", "stolen", "found", "blocked")
 KINDS: dict[str, dict[str, Any]] = {
     "opt": {"ffn_dim": 48, "word_embed_proj_dim": 32},
-    "qwen3": {"intermediate_size": 48, "num_key_value_heads": 2, "head_dim": 8, "tie_word_embeddings": True},
+    "gemma": {"intermediate_size": 48, "num_key_value_heads": 2, "head_dim": 8},
     "mamba": {"state_size": 4},
 }
 FRESH = """
@@ -106,12 +106,12 @@ def test_choices_and_blanks_with_a_model_that_reads_again_and_one_that_does_not(
     answers = [json.loads(line) for line in (tmp_path / "chosen" / "predictions.test.jsonl").open()]
     assert {row["predicted"] for row in answers} <= {"yes", "no"}
     blank = 'kind = "cloze_classification"\ntemplate = "{text} it was [blank]"'
-    text = toml(folder("qwen3"), blank, full).replace(
+    text = toml(folder("gemma"), blank, full).replace(
         '"rows.jsonl"\n', '"rows.jsonl"\ntext = "prompt"\nlabel = "answer"\n'
     )
     (tmp_path / "blank.toml").write_text(text, encoding="utf-8")
     done = tunesmith("train", tmp_path / "blank.toml", "--out", tmp_path / "blank")
     assert done.code == 0, done.err
     bundle = tmp_path / "blank" / "bundle"
-    assert json.loads((bundle / "config.json").read_text())["architectures"] == ["Qwen3ForCausalLM"]
+    assert json.loads((bundle / "config.json").read_text())["architectures"] == ["GemmaForCausalLM"]
     assert ts.load(bundle).predict("the card was good").predicted in ("yes", "no")

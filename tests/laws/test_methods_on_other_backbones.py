@@ -37,6 +37,7 @@ OWN |= {
     "GPT2": {"n_embd": 16, "n_layer": 2, "n_head": 2, "vocab_size": 100, "n_positions": 64, "initializer_range": 0.3},
     "Llama": SIZES | LLAMA,
     "Qwen2": SIZES | LLAMA,
+    "Qwen3": SIZES | LLAMA | {"head_dim": 8},
 }
 HOSTED: dict[str, dict[str, object]] = {
     "MPNet": SIZES | {"max_position_embeddings": 66},

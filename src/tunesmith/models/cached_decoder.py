@@ -127,6 +127,14 @@ class _Layer:
         core = plain(attention.core)
         self.prefix = _prefix(core, parts[1].weight).to(dtype)
         """[P, 2 K d]: keys and values that stand before every text."""
+        self._head_norms = [
+            (_Norm(norm, dtype), heads)
+            for norm, heads in (
+                (attention.query_norm, slice(self.heads)),
+                (attention.key_norm, slice(self.heads, self.heads + self.shared)),
+            )
+            if norm is not None
+        ]
         self._core = copy.deepcopy(core).to(dtype)
         self._output = Sublayer(attention.output, dtype)
         self._feed_forward_norm = _Norm(trained.feed_forward_norm, dtype)
@@ -155,6 +163,8 @@ class _Layer:
     def _by_head(self, x: Tensor, turn: Turn | None, rows: int) -> Tensor:
         """Query, key and value of the first `rows`, [rows, H + 2 K, d], turned."""
         by_head = self._qkv(self._attention_norm(x))[:rows].view(rows, -1, self.size)
+        for norm, heads in self._head_norms:
+            by_head[:, heads] = norm.whole(by_head[:, heads])
         if turn is not None:
             turn_in_place(by_head[:, : self.heads + self.shared], turn)
         return by_head

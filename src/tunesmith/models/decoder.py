@@ -1,4 +1,4 @@
-"""The pre-norm decoder that GPT-2, Llama, Mistral and Qwen2 share, over rows laid end to end.
+"""The pre-norm decoder that GPT-2, Llama, Mistral and Qwen share, over rows laid end to end.
 
     x = words (+ positions)
     x = x + output(attend(query n, key n, value n)),   n = norm(x), and a row sees what stands before it, and itself
@@ -41,16 +41,23 @@ class DecoderAttention(nn.Module):
         self.heads, self.groups = shape.heads, shape.heads // shape.shared_heads
         self.probability = shape.attention_dropout
         queried, shared = shape.heads * shape.head_size, shape.shared_heads * shape.head_size
+        self.sizes = (queried, shared, shared)
         inside, outside = shape.attention_biases
         self.query = UnfilledLinear(shape.width, queried, bias=inside)
         self.key = UnfilledLinear(shape.width, shared, bias=inside)
         self.value = UnfilledLinear(shape.width, shared, bias=inside)
         self.output = UnfilledLinear(queried, shape.width, bias=outside)
+        self.query_norm, self.key_norm = (
+            RootMeanSquareNorm(shape.head_size, eps=shape.norm_epsilon) if shape.head_norms else None for _ in range(2)
+        )
         self.core = AttentionCore()
 
     def forward(self, x: Tensor, turn: Turn | None, layout: Layout) -> Tensor:
         """[N, D] to [N, H d], which is still to be projected by `output`."""
         qkv = joined(x, (self.query, self.key, self.value))
+        if self.query_norm is not None and self.key_norm is not None:
+            query, key, value = torch.split(qkv, self.sizes, 1)
+            qkv = torch.cat([_by_head(self.query_norm, query), _by_head(self.key_norm, key), value], 1)
         if turn is not None:
             qkv = turned(qkv, turn, heads=self.heads + self.heads // self.groups)
         dropout = self.probability if self.training else 0.0
@@ -172,3 +179,9 @@ class Decoder(Backbone):
 def _norm(shape: DecoderShape) -> nn.Module:
     kind = RootMeanSquareNorm if shape.root_mean_square else nn.LayerNorm
     return kind(shape.width, eps=shape.norm_epsilon)
+
+
+def _by_head(norm: nn.RMSNorm, rows: Tensor) -> Tensor:
+    """[N, H d] to the same, each head by itself."""
+    normed: Tensor = norm(rows.reshape(len(rows), -1, len(norm.weight)))
+    return normed.flatten(1)

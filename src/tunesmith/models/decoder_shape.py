@@ -78,6 +78,8 @@ class DecoderShape:
     initializer_range: float
     tied: bool
     """whether the table of words is the language head too"""
+    head_norms: bool = False
+    """whether each head of query and key is normalised before it is turned (Henry et al. 2020, QKNorm)"""
 
     def __post_init__(self) -> None:
         """Refuse what no such decoder can have.

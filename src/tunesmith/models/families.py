@@ -13,7 +13,8 @@ FAMILIES: dict[str, Family] = {
 }
 """`model_type` of a configuration to what we know about it."""
 DECODERS: dict[str, DecoderFamily] = {
-    family.model_type: family for family in (gpt2.FAMILY, llama.FAMILY, llama.MISTRAL_FAMILY, llama.QWEN2_FAMILY)
+    family.model_type: family
+    for family in (gpt2.FAMILY, llama.FAMILY, llama.MISTRAL_FAMILY, llama.QWEN2_FAMILY, llama.QWEN3_FAMILY)
 }
 """The same for decoders."""
 

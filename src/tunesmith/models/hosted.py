@@ -56,6 +56,8 @@ class HostedBackbone(Backbone):
             raise _unsupported(kind, "is not an encoder of texts")
         if own.get_text_config() is not own:
             raise _unsupported(kind, "is made of several models, for pictures or sounds beside texts")
+        if "hidden_size" not in dir(own):
+            raise _unsupported(kind, "does not say how wide its hidden states are")
         self.encoder = encoder
         self.writing_class = writing_class(kind)
         """Its class with a language head in transformers, for a causal model"""

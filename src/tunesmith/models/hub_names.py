@@ -79,6 +79,11 @@ _LLAMA_LAYER: Rows = (
     ("layers.{}.feed_forward.down", "layers.{}.mlp.down_proj"),
     ("norm", "norm"),
 )
+_QWEN3_LAYER: Rows = (
+    *_LLAMA_LAYER,
+    ("layers.{}.attention.query_norm", "layers.{}.self_attn.q_norm"),
+    ("layers.{}.attention.key_norm", "layers.{}.self_attn.k_norm"),
+)
 TABLES: Mapping[str, Rows] = {
     "bert": _BERT_LAYER,
     "roberta": _BERT_LAYER,
@@ -89,6 +94,7 @@ TABLES: Mapping[str, Rows] = {
     "llama": _LLAMA_LAYER,
     "mistral": _LLAMA_LAYER,
     "qwen2": _LLAMA_LAYER,
+    "qwen3": _QWEN3_LAYER,
 }
 """`model_type` to rows (ours, theirs); names are relative to the encoder."""
 
@@ -171,7 +177,7 @@ Problem = Literal[
 _PURPOSES = {"token": "TokenClassification", "answer": "QuestionAnswering"}
 _OF_OUR_OWN = frozenset(("matching", "joint"))
 """Problems that transformers has no class for."""
-_ELSEWHERE = frozenset(("llama", "qwen2"))
+_ELSEWHERE = frozenset(("llama", "qwen2", "qwen3"))
 """Kinds whose class for questions in transformers keeps the backbone under another name than their other classes."""
 _PROBLEM_TYPES = {"single_label": "single_label_classification", "multi_label": "multi_label_classification"}
 

@@ -1,6 +1,7 @@
-"""Llama (Touvron et al. 2023), and Mistral and Qwen2 that share its forward pass: rotary positions, RMSNorm, a gate."""
+"""Llama (Touvron et al. 2023) and its kin, Mistral, Qwen2 and Qwen3: rotary positions, RMSNorm, a gate."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from tunesmith.models.decoder_shape import DecoderFamily, DecoderShape, Rotary, refusal
@@ -42,6 +43,13 @@ def qwen2_shape(config: Mapping[str, Any]) -> DecoderShape:
     if config.get("use_sliding_window"):
         raise refusal("use_sliding_window", True, "false")
     return _shape(config, biases=(True, False))
+
+
+def qwen3_shape(config: Mapping[str, Any]) -> DecoderShape:
+    """That of Llama with heads of a given size, whose queries and keys are normalised."""
+    if config.get("use_sliding_window"):
+        raise refusal("use_sliding_window", True, "false")
+    return replace(llama_shape({"head_dim": 128} | dict(config) | {"sliding_window": None}), head_norms=True)
 
 
 def _shape(config: Mapping[str, Any], *, biases: tuple[bool, bool]) -> DecoderShape:
@@ -113,3 +121,4 @@ def _family(
 FAMILY = _family("llama", "Llama", llama_shape)
 MISTRAL_FAMILY = _family("mistral", "Mistral", mistral_shape, frozenset(("sliding_window",)))
 QWEN2_FAMILY = _family("qwen2", "Qwen2", qwen2_shape, frozenset(("use_sliding_window", "sliding_window")))
+QWEN3_FAMILY = _family("qwen3", "Qwen3", qwen3_shape, frozenset(("use_sliding_window",)))

@@ -18,7 +18,7 @@ class RootMeanSquareNorm(nn.RMSNorm):
     """torch's module; where a gradient is wanted on a processor it goes the short way."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """[N, D] to [N, D]."""
+        """[..., D] to [..., D]."""
         if x.device.type != "cpu" or not torch.is_grad_enabled():
             return super().forward(x)
         assert self.eps is not None
@@ -43,9 +43,12 @@ class _Normed(torch.autograd.Function):
         """Of x and of w."""
         x, weight, scale = ctx.saved_tensors
         (dy,) = gradients
-        dw = torch.einsum("nd,nd,n->d", dy, x, scale[:, 0].to(x.dtype)) if ctx.needs_input_grad[1] else None
+        dw = None
+        if ctx.needs_input_grad[1]:
+            rows, slopes = (x * scale.to(x.dtype)).flatten(0, -2), dy.flatten(0, -2)
+            dw = torch.linalg.vecdot(rows, slopes, dim=0)
         if not ctx.needs_input_grad[0]:
             return None, dw, None
         g = dy * weight
-        along = torch.linalg.vecdot(g, x)[:, None].mul_(scale.square()).div_(-x.shape[-1])
+        along = torch.linalg.vecdot(g, x).unsqueeze(-1).mul_(scale.square()).div_(-x.shape[-1])
         return g.addcmul_(x, along).mul_(scale), dw, None

@@ -35,6 +35,7 @@ KINDS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "llama, tied": ("LlamaConfig", "LlamaForCausalLM", SIZES | {"tie_word_embeddings": True}),
     "llama, not tied": ("LlamaConfig", "LlamaForCausalLM", SIZES),
     "qwen2": ("Qwen2Config", "Qwen2ForCausalLM", SIZES | {"tie_word_embeddings": True}),
+    "qwen3": ("Qwen3Config", "Qwen3ForCausalLM", SIZES | {"head_dim": 8, "tie_word_embeddings": True}),
 }
 
 

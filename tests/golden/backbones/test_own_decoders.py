@@ -43,6 +43,7 @@ KINDS: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "mistral": ("Mistral", LLAMA | {"sliding_window": None}),
     "qwen2": ("Qwen2", LLAMA),
+    "qwen3": ("Qwen3", LLAMA | {"head_dim": 8}),
 }
 LENGTHS = (7, 31, 3, 3, 19, 40, 1, 12, 12)
 
@@ -117,7 +118,7 @@ def test_a_row_sees_nothing_behind_it(tmp_path: Path, random_batch: Callable[...
     assert not torch.allclose(before[6:9], after[6:9])
 
 
-@pytest.mark.parametrize("kind", ["gpt2", "llama", "qwen2"])
+@pytest.mark.parametrize("kind", ["gpt2", "llama", "qwen2", "qwen3"])
 @pytest.mark.parametrize("tokens", [False, True])
 def test_transformers_opens_what_we_save_with_equal_logits(
     kind: str, tokens: bool, tmp_path: Path, random_batch: Callable[..., Batch]
@@ -152,7 +153,7 @@ def test_transformers_opens_what_we_save_with_equal_logits(
         assert_close(back(batch).logits, own, atol=1e-6, rtol=1e-6)
 
 
-@pytest.mark.parametrize("kind", ["gpt2", "llama", "mistral", "qwen2"])
+@pytest.mark.parametrize("kind", ["gpt2", "llama", "mistral", "qwen2", "qwen3"])
 def test_models_for_questions_open_in_transformers_where_its_class_has_our_names(
     kind: str, tmp_path: Path, random_batch: Callable[..., Batch]
 ) -> None:
@@ -190,6 +191,7 @@ def test_models_for_questions_open_in_transformers_where_its_class_has_our_names
         ("llama", "num_key_value_heads", 3),
         ("llama", "hidden_act", "swiglu"),
         ("qwen2", "use_sliding_window", True),
+        ("qwen3", "use_sliding_window", True),
     ],
 )
 def test_what_we_do_not_compute_is_refused_at_its_key(kind: str, key: str, value: object, tmp_path: Path) -> None:

@@ -34,6 +34,7 @@ KINDS: dict[str, tuple[str, dict[str, Any]]] = {
     "llama, biases": ("Llama", LLAMA | {"num_key_value_heads": 1, "attention_bias": True, "mlp_bias": True}),
     "mistral": ("Mistral", LLAMA | {"sliding_window": None}),
     "qwen2": ("Qwen2", LLAMA),
+    "qwen3": ("Qwen3", LLAMA | {"head_dim": 8}),
 }
 NEOX = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "vocab_size": 60, "intermediate_size": 24}
 HOSTED = {"gpt_neox": ("GPTNeoX", NEOX | {"max_position_embeddings": 96})}
