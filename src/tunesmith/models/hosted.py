@@ -56,7 +56,8 @@ class HostedBackbone(Backbone):
             raise _unsupported(kind, "is not an encoder of texts")
         if own.get_text_config() is not own:
             raise _unsupported(kind, "is made of several models, for pictures or sounds beside texts")
-        if "hidden_size" not in dir(own):
+        width = getattr(own, "hidden_size", None)  # often an alias, which dir() does not tell
+        if width is None:
             raise _unsupported(kind, "does not say how wide its hidden states are")
         self.encoder = encoder
         self.writing_class = writing_class(kind)
@@ -65,7 +66,7 @@ class HostedBackbone(Backbone):
         self.carried: dict[str, Tensor] | None = None
         """The tensors of its language head that a checkpoint held; None without a checkpoint"""
         self.config = _plain(own) | {"model_type": kind}
-        self.width = int(self.config.get("word_embed_proj_dim") or own.hidden_size)  # OPT may narrow what it gives
+        self.width = int(self.config.get("word_embed_proj_dim") or width)  # OPT may narrow what it gives
         self.pad_id = max(0, int(self.config.get("pad_token_id") or 0))
         self.max_length = _longest(kind, own, self.pad_id)
         self.gradient_checkpointing = False
