@@ -38,8 +38,8 @@ TUNED: list[dict[str, Any]] = [
 def tuned(backbone: Any, table: dict[str, Any]) -> Model:
     """A copy of the backbone with a method's wrappers in place, moved away from where they start."""
     model = Model(copy.deepcopy(backbone), nn.Identity())
-    apply_method(model, METHODS.make(table, key="method"))
     torch.manual_seed(0)
+    apply_method(model, METHODS.make(table, key="method"))
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.requires_grad:
