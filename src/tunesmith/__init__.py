@@ -12,7 +12,7 @@ The names below are imported when first used, so that `import tunesmith` costs n
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tunesmith.bundle.predictor import load
+    from tunesmith.bundle.opening import load
     from tunesmith.run.api import Run, audit, evaluate, train
     from tunesmith.serve.running import serve
 
@@ -20,7 +20,7 @@ _HOMES = {
     "Run": "tunesmith.run.api",
     "audit": "tunesmith.run.api",
     "evaluate": "tunesmith.run.api",
-    "load": "tunesmith.bundle.predictor",
+    "load": "tunesmith.bundle.opening",
     "serve": "tunesmith.serve.running",
     "train": "tunesmith.run.api",
 }

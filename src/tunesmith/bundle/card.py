@@ -12,25 +12,25 @@ def card(manifest: Manifest) -> str:
     return "\n".join(
         (
             *_front_matter(manifest),
-            f"# {_plain(manifest.name)}",
+            f"# {plain(manifest.name)}",
             "",
             f"A `{manifest.task['kind']}` model made by tunesmith {manifest.tunesmith}.",
             *_additions(manifest),
             "",
             "## What it answers",
             "",
-            *_answers(manifest),
+            *answers_of(manifest),
             "",
             "## How good it is",
             "",
-            *_evaluation(manifest.evaluation),
+            *evaluation_of(manifest.evaluation),
             "",
             "## Where it comes from",
             "",
-            f"- Base model: {_plain(manifest.base.name)} (licence: {manifest.base.licence or 'unknown'})",
+            f"- Base model: {plain(manifest.base.name)} (licence: {manifest.base.licence or 'unknown'})",
             f"- Licence of the training data: {manifest.licence or 'unknown'}",
             f"- Fingerprint of the training data: `{manifest.data_fingerprint}`",
-            *(f"- {_plain(name)}: `{_short(value)}`" for name, value in manifest.provenance.items()),
+            *(f"- {plain(name)}: `{_short(value)}`" for name, value in manifest.provenance.items()),
             "",
             "## How to use it",
             "",
@@ -75,7 +75,8 @@ def _additions(manifest: Manifest) -> list[str]:
     return ["", f"{said} opens it: a library that read the backbone alone would answer at random."]
 
 
-def _answers(manifest: Manifest) -> list[str]:
+def answers_of(manifest: Manifest) -> list[str]:
+    """One sentence: what an answer is."""
     if manifest.documents:
         return [f"A question with the nearest of {manifest.documents:,} documents (`documents.jsonl`), by the cosine."]
     if manifest.task["kind"] == "extractive_qa":
@@ -89,19 +90,19 @@ def _answers(manifest: Manifest) -> list[str]:
         return [f"One label of a text, of: {said}.", "", f"The entities in it, of: {found}."]
     if not manifest.labels:
         return [f"A score for a {'text' if manifest.task['kind'] == 'text_regression' else 'pair of texts'}."]
-    shown = ", ".join(f"`{_plain(label)}`" for label in manifest.labels[:100])
+    shown = ", ".join(f"`{plain(label)}`" for label in manifest.labels[:100])
     more = f" and {len(manifest.labels) - 100} more" if len(manifest.labels) > 100 else ""
     return [f"{len(manifest.labels)} classes: {shown}{more}."]
 
 
-def _evaluation(splits: Mapping[str, Any]) -> list[str]:
+def evaluation_of(splits: Mapping[str, Any]) -> list[str]:
     """A table a split: metric, value, interval, and the best baseline on the same rows."""
     lines: list[str] = []
     for name, split in splits.items():
         metrics = split.get("metrics", {}) if isinstance(split, dict) else {}
         if not metrics:
             continue
-        lines += [f"On {split.get('n', 'unknown')} rows of `{_plain(name)}`:", ""]
+        lines += [f"On {split.get('n', 'unknown')} rows of `{plain(name)}`:", ""]
         lines += ["| metric | value | interval | best baseline |", "|---|---|---|---|"]
         for metric, entry in metrics.items():
             lines.append(_metric(metric, entry, split.get("baselines", {})))
@@ -114,8 +115,8 @@ def _metric(name: str, entry: object, baselines: Mapping[str, Any]) -> str:
     low, high = (entry.get("low"), entry.get("high")) if isinstance(entry, dict) else (None, None)
     interval = f"{_number(low)} to {_number(high)}" if low is not None and high is not None else "not computed"
     found = [(score, kind) for kind, row in baselines.items() if (score := _baseline(row, name)) is not None]
-    best = f"{_number(max(found)[0])} ({_plain(max(found)[1])})" if found else "none"
-    return f"| {_plain(name)} | {_number(value)} | {interval} | {best} |"
+    best = f"{_number(max(found)[0])} ({plain(max(found)[1])})" if found else "none"
+    return f"| {plain(name)} | {_number(value)} | {interval} | {best} |"
 
 
 def _baseline(row: object, metric: str) -> float | None:
@@ -130,9 +131,9 @@ def _number(value: object) -> str:
 
 def _short(value: object) -> str:
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return _plain(text if len(text) <= 200 else f"{text[:200]}...")
+    return plain(text if len(text) <= 200 else f"{text[:200]}...")
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """One line without what Markdown tables and code spans would trip over."""
     return " ".join(text.replace("|", "/").replace("`", "'").split())

@@ -101,8 +101,8 @@ def prove(bundle: Bundle) -> int:
     return len(rows)
 
 
-def differences(bundle: Bundle, rows: Sequence[GoldenRow]) -> Iterator[str]:
-    """What is not as it was, one sentence a row; nothing where all is well."""
+def differences(bundle: Bundle, rows: Sequence[GoldenRow], *, tolerance: float = TOLERANCE) -> Iterator[str]:
+    """What is not as it was, one sentence a row; nothing where all is well. `tolerance` is that of logits."""
     if not rows:
         return
     examples, task = [row.example for row in rows], bundle.task
@@ -115,7 +115,7 @@ def differences(bundle: Bundle, rows: Sequence[GoldenRow]) -> Iterator[str]:
         yield f"{len(said.windows)} windows where {len(stored)} were stored"
         return
     for index, (row, logits) in enumerate(zip(rows, _by_example(said, len(rows)), strict=True), start=1):
-        beyond = gap(row.logits, logits, tolerance=TOLERANCE)
+        beyond = gap(row.logits, logits, tolerance=tolerance)
         if beyond > 0:
             yield f"row {index}: a logit is off by {beyond:.3g} beyond the tolerance"
     if isinstance(task, LabellingTask):

@@ -36,11 +36,13 @@ _CLOSING: Final = b'",\n'
 _HEADER: Final = len(_OPENING) + 64 + len(_CLOSING)
 
 
-class _Closed(BaseModel):
+class Closed(BaseModel):
+    """A part of a manifest: nothing is converted, and nothing unknown is taken."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
-class FileRecord(_Closed):
+class FileRecord(Closed):
     """The size in bytes and the sha256 of one file."""
 
     size: int = Field(ge=0)
@@ -49,7 +51,7 @@ class FileRecord(_Closed):
     """Lower-case hexadecimal."""
 
 
-class TokenizerRecord(_Closed):
+class TokenizerRecord(Closed):
     """How texts become tokens."""
 
     max_length: int = Field(ge=3, le=1_000_000)
@@ -58,7 +60,7 @@ class TokenizerRecord(_Closed):
     """A control token typed by a user stays text. There is no other way to run a bundle."""
 
 
-class BaseRecord(_Closed):
+class BaseRecord(Closed):
     """The pretrained checkpoint that training began with."""
 
     name: str
@@ -69,7 +71,7 @@ class BaseRecord(_Closed):
     """As its own files state it; None where they do not."""
 
 
-class Manifest(_Closed):
+class Manifest(Closed):
     """Everything `bundle.json` says."""
 
     digest: str = Field(pattern="^sha256:[0-9a-f]{64}$")

@@ -13,7 +13,7 @@ from tunesmith.bundle.read import Bundle
 from tunesmith.core.errors import UsageError
 from tunesmith.core.task import WritingTask
 from tunesmith.models.answering import answering
-from tunesmith.models.precision import faster
+from tunesmith.models.precision import Precision, faster
 
 Wanted = Literal["fp32", "bf16", "auto"]
 """`auto` is what the processor multiplies faster in, measured for 50 ms."""
@@ -25,12 +25,20 @@ def ready(bundle: Bundle, wanted: Wanted) -> Bundle:
     Raises:
         UsageError: no such precision.
     """
+    precision = chosen_precision(wanted, bundle.model.backbone.width)
+    if isinstance(bundle.task, WritingTask):  # a writer makes a form of its own
+        return replace(bundle, precision=precision)
+    return replace(bundle, model=answering(bundle.model, precision=precision), precision=precision)
+
+
+def chosen_precision(wanted: Wanted, width: int) -> Precision:
+    """What is wanted; for `auto` the format in which a model of `width` computes faster here.
+
+    Raises:
+        UsageError: no such precision.
+    """
     if wanted not in get_args(Wanted):
         raise UsageError(
             f"there is no precision {wanted!r}", code="TS-BUNDLE-034", fix='choose "fp32", "bf16" or "auto".'
         )
-    width = bundle.model.backbone.width
-    precision = faster(width, torch.device("cpu")).precision if wanted == "auto" else wanted
-    if isinstance(bundle.task, WritingTask):  # a writer makes a form of its own
-        return replace(bundle, precision=precision)
-    return replace(bundle, model=answering(bundle.model, precision=precision), precision=precision)
+    return faster(width, torch.device("cpu")).precision if wanted == "auto" else wanted

@@ -43,7 +43,7 @@ class Predictor:
     def load(cls, folder: Path | str, *, precision: Wanted = "fp32") -> "Predictor":
         """Verify and open the bundle in `folder`; raises what `open_bundle`, `ready` and `prove` raise.
 
-        `precision` is that of `load` below.
+        `precision` is that of `tunesmith.load`.
         """
         bundle = open_bundle(folder)
         prepared = ready(bundle, precision)
@@ -92,7 +92,7 @@ class Predictor:
             DataError: an example is blank, or not what the task reads.
         """
         bundle = self.bundle
-        self._require_one_text(examples)
+        self.require_readable(examples)
         return answered(
             bundle.model,
             bundle.task,
@@ -116,12 +116,16 @@ class Predictor:
                 fix="call predict, which gives the whole answer.",
             )
         example = as_example(given, 1)
-        require_text([example])
-        self._require_one_text([example])
+        self.require_readable([example])
         return self._writer.stream(example)
 
-    def _require_one_text(self, examples: Iterable[Example]) -> None:
-        """Refuse a second text that the task would ignore."""
+    def require_readable(self, examples: Sequence[Example]) -> None:
+        """Refuse what the task cannot read.
+
+        Raises:
+            DataError: an example is blank, or has a second text that the task would ignore.
+        """
+        require_text(examples)
         if reads_pairs(self.bundle.task):
             return
         for example in examples:
@@ -141,20 +145,6 @@ class Predictor:
             return None
         dtype = torch.bfloat16 if bundle.precision == "bf16" else torch.float32
         return bundle.task.writer(bundle.model, bundle.tokenizer, dtype=dtype)
-
-
-def load(bundle: Path | str, *, precision: Wanted = "fp32") -> Predictor:
-    """Verify a bundle and open it: `load(folder).predict("...")`.
-
-    `precision` is what it computes in. fp32 gives the numbers of the bundle's report; bf16 takes about half the
-    time where the processor has instructions for it, and answers a near tie otherwise now and then; "auto"
-    measures for 50 ms which is faster. The golden rows are proved in fp32 before anything is cast.
-
-    Raises:
-        ModelFileError: any byte of it was changed; the message names the file.
-        UsageError: no such precision.
-    """
-    return Predictor.load(bundle, precision=precision)
 
 
 def reads_pairs(task: Task) -> bool:

@@ -57,13 +57,13 @@ def open_bundle(folder: Path | str) -> Bundle:
 
 def load(folder: Path, manifest: Manifest) -> Bundle:
     """Build what a verified `manifest` describes from the files in `folder`; raises what `open_bundle` raises."""
-    task = _task(folder, manifest)
+    task = task_of(folder, manifest)
     backbone = build_backbone(config_of(folder))
     tokenizer = Tokenizer(
         folder / TOKENIZER,
         max_length=manifest.tokenizer.max_length,
         causal=backbone.causal,
-        template=template_in(_object(folder / TOKENIZER_CONFIG), file=str(folder / TOKENIZER_CONFIG)),
+        template=template_in(json_object(folder / TOKENIZER_CONFIG), file=str(folder / TOKENIZER_CONFIG)),
     )
     model = Model(backbone, task.head(backbone))
     load_hub_state(model, weights_of(folder / manifest.weights))
@@ -82,7 +82,7 @@ def config_of(folder: Path) -> dict[str, Any]:
         ModelFileError: not a JSON object, or with a key that can make a loader run code.
     """
     path = folder / CONFIG
-    return cleaned(_object(path), file=str(path))
+    return cleaned(json_object(path), file=str(path))
 
 
 def weights_of(path: Path) -> dict[str, Tensor]:
@@ -98,14 +98,24 @@ def weights_of(path: Path) -> dict[str, Tensor]:
     return tensors
 
 
-def _task(folder: Path, manifest: Manifest) -> Task:
+def task_of(folder: Path, manifest: Manifest) -> Task:
+    """The task of a manifest in `folder`.
+
+    Raises:
+        ConfigError, ModelFileError: there is no such task, or it has other labels than the manifest.
+    """
     task = TASKS.make(manifest.task, key="task")
     if tuple(task.label_names) != manifest.labels:
         raise _refusal(folder / "bundle.json", "lists other labels than its task")
     return task
 
 
-def _object(path: Path) -> dict[str, Any]:
+def json_object(path: Path) -> dict[str, Any]:
+    """The object that a file holds.
+
+    Raises:
+        ModelFileError: it holds none.
+    """
     try:
         value = parse(read_bytes(path))
     except JsonFault as fault:

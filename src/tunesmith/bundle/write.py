@@ -52,7 +52,7 @@ from tunesmith.models.hub_names import Problem, hub_config, hub_state
 
 PARITY: Final = 1e-4
 """How far a logit on disk may lie from the one in memory, on top of the same share of its size."""
-_UNSEALED: Final = "sha256:" + "0" * 64
+UNSEALED: Final = "sha256:" + "0" * 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +95,35 @@ def write_bundle(
         StorageError: the disk is full or fails; nothing is left behind.
         ModelFileError: what was written does not answer as `model` does.
     """
+    refuse_existing(folder)
+    with workshop(folder) as draft:
+        manifest = _manifest(model, task, tokenizer, origin)
+        manifest = manifest.model_copy(update={"documents": len(collection.documents) if collection else 0})
+        _write_model(draft, model, manifest, task, tokenizer)
+        if collection:
+            write_bytes(draft / INDEX, index_bytes(collection))
+            write_bytes(draft / DOCUMENTS, documents_bytes(collection))
+        written = load(draft, manifest)
+        in_memory = Bundle(draft, manifest, task, tokenizer, model, collection=collection)
+        _write_evidence(draft, written, in_memory, origin)
+        write_bytes(draft / CARD, card.card(manifest).encode())
+        fields = manifest.model_copy(update={"files": records(draft, manifest.contents)}).model_dump(
+            mode="json", exclude={"digest"}
+        )
+        write_bytes(draft / MANIFEST, sealed(fields))
+        check(draft)
+        sync(draft)
+        os.rename(draft, folder)
+        sync(folder.parent)
+    return folder
+
+
+def refuse_existing(folder: Path) -> None:
+    """Refuse to write over what is there.
+
+    Raises:
+        CannotCreateError: `folder` exists.
+    """
     if folder.exists() or folder.is_symlink():
         raise CannotCreateError(
             "a bundle is never written over another",
@@ -102,26 +131,6 @@ def write_bundle(
             place=Place(file=str(folder)),
             fix="choose a new folder or move the old one away.",
         )
-    with _workshop(folder) as draft:
-        manifest = _manifest(model, task, tokenizer, origin)
-        manifest = manifest.model_copy(update={"documents": len(collection.documents) if collection else 0})
-        _write_model(draft, model, manifest, task, tokenizer)
-        if collection:
-            _write(draft / INDEX, index_bytes(collection))
-            _write(draft / DOCUMENTS, documents_bytes(collection))
-        written = load(draft, manifest)
-        in_memory = Bundle(draft, manifest, task, tokenizer, model, collection=collection)
-        _write_evidence(draft, written, in_memory, origin)
-        _write(draft / CARD, card.card(manifest).encode())
-        fields = manifest.model_copy(update={"files": _records(draft, manifest.contents)}).model_dump(
-            mode="json", exclude={"digest"}
-        )
-        _write(draft / MANIFEST, sealed(fields))
-        check(draft)
-        sync(draft)
-        os.rename(draft, folder)
-        sync(folder.parent)
-    return folder
 
 
 def problem_of(task: Task) -> Problem:
@@ -146,7 +155,7 @@ def problem_of(task: Task) -> Problem:
 
 
 @contextmanager
-def _workshop(folder: Path) -> Iterator[Path]:
+def workshop(folder: Path) -> Iterator[Path]:
     """A draft folder beside the final place, gone again whatever happens."""
     draft = folder.with_name(f".{folder.name}.tmp{os.getpid()}")
     try:
@@ -172,15 +181,20 @@ def _workshop(folder: Path) -> Iterator[Path]:
 
 def _write_model(draft: Path, model: Model, manifest: Manifest, task: Task, tokenizer: Tokenizer) -> None:
     config = hub_config(model, labels=task.label_names, problem=problem_of(task))
-    _write(draft / CONFIG, _json(config))
-    _write_tensors(draft / manifest.weights, hub_state(model))
+    write_bytes(draft / CONFIG, json_bytes(config))
+    write_tensors(draft / manifest.weights, hub_state(model), like=draft / CONFIG)
     if manifest.additions:
-        _write_tensors(draft / ADDITIONS, additions_state(model))
-    _write(draft / TOKENIZER, tokenizer.serialized)
-    _write(draft / TOKENIZER_CONFIG, _json(tokenizer_config(tokenizer)))
+        write_tensors(draft / ADDITIONS, additions_state(model), like=draft / CONFIG)
+    write_bytes(draft / TOKENIZER, tokenizer.serialized)
+    write_bytes(draft / TOKENIZER_CONFIG, json_bytes(tokenizer_config(tokenizer)))
 
 
-def _write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], *, like: Path) -> None:
+    """Write a file of tensors into a draft, to be read by whoever may read the file `like`.
+
+    Raises:
+        ModelFileError: one of them holds a value that is not a finite number.
+    """
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     for name, tensor in state.items():
         if not is_finite(tensor):
@@ -190,7 +204,7 @@ def _write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
                 fix="train again with a lower learning rate; such a model is never written.",
             )
     save_file(state, path, metadata={"format": "pt"})
-    shutil.copymode(path.parent / CONFIG, path)  # safetensors writes for the owner alone
+    shutil.copymode(like, path)  # safetensors writes for the owner alone
     sync(path)
 
 
@@ -199,8 +213,8 @@ def _manifest(model: Model, task: Task, tokenizer: Tokenizer, origin: Origin) ->
     table = task.as_table()
     thresholds = table.get("thresholds")
     return Manifest(
-        digest=_UNSEALED,
-        tunesmith=_own_version(),
+        digest=UNSEALED,
+        tunesmith=own_version(),
         name=origin.name,
         task=table,
         labels=tuple(task.label_names),
@@ -216,11 +230,13 @@ def _manifest(model: Model, task: Task, tokenizer: Tokenizer, origin: Origin) ->
     )
 
 
-def _records(draft: Path, names: Sequence[str]) -> dict[str, FileRecord]:
+def records(draft: Path, names: Sequence[str]) -> dict[str, FileRecord]:
+    """Size and digest of the files of a draft."""
     return {name: FileRecord(size=(draft / name).stat().st_size, sha256=digest(draft / name)) for name in names}
 
 
-def _own_version() -> str:
+def own_version() -> str:
+    """The version that writes."""
     try:
         return version("tunesmith")
     except PackageNotFoundError:  # run from a checkout that was not installed
@@ -244,9 +260,9 @@ def _write_evidence(draft: Path, written: Bundle, in_memory: Bundle, origin: Ori
                 code="TS-BUNDLE-016",
                 fix="this is a bug in tunesmith: please report it with the configuration of the run.",
             )
-    _write(draft / GOLDEN, golden.dumped(rows))
+    write_bytes(draft / GOLDEN, golden.dumped(rows))
     examples = reference.chosen(_readable(origin.reference_examples, task))
-    _write(draft / REFERENCE, reference.described(Predictor(written), examples))
+    write_bytes(draft / REFERENCE, reference.described(Predictor(written), examples))
 
 
 def _readable(examples: Sequence[Example], task: Task) -> Sequence[Example]:
@@ -254,10 +270,12 @@ def _readable(examples: Sequence[Example], task: Task) -> Sequence[Example]:
     return examples if reads_pairs(task) else [replace(example, pair=None) for example in examples]
 
 
-def _json(value: Mapping[str, Any]) -> bytes:
+def json_bytes(value: Mapping[str, Any]) -> bytes:
+    """A JSON file."""
     return f"{json.dumps(value, ensure_ascii=False, indent=1, allow_nan=False)}\n".encode()
 
 
-def _write(path: Path, data: bytes) -> None:
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file into a draft, durably."""
     path.write_bytes(data)  # the whole folder is a draft: it is what appears at once
     sync(path)

@@ -14,6 +14,7 @@ def evaluate(
     options: list[str] = typer.Option(
         [], "--set", help="How to read the file, e.g. --set label=intent.", metavar="KEY=VALUE"
     ),
+    adapter: str = typer.Option(None, "--adapter", help="Which model answers, where the bundle holds several."),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON object."),
 ) -> None:
     """Answer every row and print the metrics with 95 % intervals, the same arithmetic as the report's."""
@@ -23,7 +24,8 @@ def evaluate(
 
     refuse_folder(keep, "--out")
     with counting("answering", quiet=as_json) as progress:
-        found = evaluated(bundle, data, out=keep, given=overridden({}, options), progress=progress)
+        given = overridden({}, options)
+        found = evaluated(bundle, data, out=keep, given=given, adapter=adapter, progress=progress)
     record = found.scores.as_record()
     if as_json:
         emit(record)

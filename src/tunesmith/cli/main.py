@@ -7,7 +7,7 @@ import traceback
 
 import typer
 
-from tunesmith.cli import audit, compare, config, evaluate, init, predict, report, runs, serve, train, verify
+from tunesmith.cli import audit, compare, config, evaluate, init, join, predict, report, runs, serve, train, verify
 from tunesmith.cli.output import err, failed, plain, printable, silence
 from tunesmith.core.errors import MemoryLimitError, TunesmithError
 from tunesmith.core.memory import ran_out
@@ -46,6 +46,7 @@ app.command("evaluate", rich_help_panel="Judge")(evaluate.evaluate)
 app.command("report", rich_help_panel="Judge")(report.report)
 app.add_typer(runs.app, name="runs", rich_help_panel="Judge")
 app.command("compare", rich_help_panel="Judge")(compare.compare)
+app.command("join", rich_help_panel="Ship")(join.join)
 app.command("predict", rich_help_panel="Ship")(predict.predict)
 app.command("verify", rich_help_panel="Ship")(verify.verify)
 app.command("serve", rich_help_panel="Ship")(serve.serve)

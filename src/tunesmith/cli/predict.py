@@ -29,6 +29,7 @@ def predict(
     precision: Literal["fp32", "bf16", "auto"] = typer.Option(
         "fp32", "--precision", help="fp32 as in the report; bf16: about half the time; auto: what is faster here."
     ),
+    adapter: str = typer.Option(None, "--adapter", help="Which model answers, where the bundle holds several."),
     skip_bad: Path = typer.Option(None, "--skip-bad", help="Write rows that cannot be read here and go on."),
     as_json: bool = typer.Option(False, "--json", help="Print the counts as one JSON object (needs --out)."),
 ) -> None:
@@ -39,7 +40,8 @@ def predict(
     so that it can be corrected by hand and trained on; in CSV, lists are JSON in a cell.
     """
     from tunesmith.bundle import bulk
-    from tunesmith.bundle.predictor import Predictor, reads_pairs
+    from tunesmith.bundle.opening import one_model
+    from tunesmith.bundle.predictor import reads_pairs
     from tunesmith.bundle.questions import Columns, Questions, file_lines, kind_of
     from tunesmith.cli.counting import counting
     from tunesmith.core.errors import DataError, UsageError
@@ -50,7 +52,7 @@ def predict(
     refuse_folder(skip_bad, "--skip-bad")
     piped = str(file) == "-"
     source = _piped_lines() if piped else file_lines(file, encoding)
-    predictor = Predictor.load(bundle, precision=precision)
+    predictor = one_model(bundle, adapter=adapter, precision=precision)
     pairs, counts = reads_pairs(predictor.bundle.task), bulk.Counts()
     with_scores = form == "jsonl" if scores is None else scores
     columns = bulk.columns_of(predictor, pairs=pairs, scores=with_scores)

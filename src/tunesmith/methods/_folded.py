@@ -27,6 +27,10 @@ class Folded(Mergeable):
         """[out], the frozen layer's own."""
         return self.base.bias
 
+    @abstractmethod
+    def update(self) -> dict[str, Tensor]:
+        """The same as parts of an `Update` beside the layer as it was pretrained: nothing is folded in."""
+
     def forward(self, x: Tensor) -> Tensor:
         """[..., in] to [..., out]."""
         return joined(x, (self,))

@@ -37,6 +37,11 @@ class LowRank(Folded, LowRankUpdate):
         """A [r, in] and scale * B [out, r]"""
         return self.lora_A, self.scale * self.lora_B
 
+    def update(self) -> dict[str, Tensor]:
+        """`down` and `up`; where it began with directions of the weight, those are taken away again."""
+        down, up = since_start(self)
+        return {"down": down, "up": self.scale * up}
+
 
 class Decomposed(Folded):
     """A low-rank update that turns the rows of W, whose lengths `magnitude` [out] learns on its own."""
@@ -54,7 +59,27 @@ class Decomposed(Folded):
     def weight(self) -> Tensor:
         """[out, in]"""
         turned = torch.addmm(self.base.weight, self.lora_B, self.lora_A, alpha=self.scale)
-        return turned * (self.magnitude / _lengths(turned.detach()))[:, None]
+        return turned * self._stretch(turned)[:, None]
+
+    def update(self) -> dict[str, Tensor]:
+        """`factor`, which stretches rows of the plain weight and of the update alike, with `down` and `up`."""
+        factor = self._stretch(torch.addmm(self.base.weight, self.lora_B, self.lora_A, alpha=self.scale))
+        down, up = since_start(self)
+        return {"down": down, "up": factor[:, None] * self.scale * up, "factor": factor}
+
+    def _stretch(self, turned: Tensor) -> Tensor:
+        """[out]: what the rows of the turned weight are multiplied by."""
+        return self.magnitude / _lengths(turned.detach())
+
+
+def since_start(layer: LowRank | Decomposed) -> tuple[Tensor, Tensor]:
+    """A [r, in] and B [out, r] of what was added to the weight as it was pretrained.
+
+    An update that began with the weight's own directions has twice the rank: they are taken away again.
+    """
+    if layer.start_A is None or layer.start_B is None:
+        return layer.lora_A, layer.lora_B
+    return torch.cat([layer.lora_A, layer.start_A]), torch.cat([layer.lora_B, -layer.start_B], 1)
 
 
 def start_principal(layer: LowRank | Decomposed) -> None:

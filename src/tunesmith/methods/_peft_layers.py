@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from tunesmith.core.model import Model
-from tunesmith.methods._low_rank import Decomposed, LowRank
+from tunesmith.methods._low_rank import Decomposed, LowRank, since_start
 from tunesmith.methods._peft_folder import PeftFolder
 from tunesmith.methods.adalora import Singular
 from tunesmith.methods.ia3 import Scaled
@@ -109,9 +109,7 @@ def _parts(layer: Wrapped) -> Mapping[str, Tensor]:
             own = {"lora_A.weight": layer.lora_A, "lora_B.weight": layer.lora_B}
             return own | {"lora_magnitude_vector": layer.magnitude}
         case LowRank():
-            if layer.start_A is None or layer.start_B is None:
-                return {"lora_A.weight": layer.lora_A, "lora_B.weight": layer.lora_B}
-            both = torch.cat([layer.lora_A, layer.start_A]), torch.cat([layer.lora_B, -layer.start_B], 1)
+            both = since_start(layer)
             return {"lora_A.weight": both[0], "lora_B.weight": both[1]}
         case Singular():
             return {"lora_A": layer.lora_A, "lora_B": layer.lora_B, "lora_E": layer.lora_E}

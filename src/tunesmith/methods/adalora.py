@@ -54,6 +54,11 @@ class Singular(Folded, LowRankUpdate):
         """scale * diag(E) A [r, in] and B [out, r]"""
         return self.lora_A * (self.scale * self.lora_E), self.lora_B
 
+    def update(self) -> dict[str, Tensor]:
+        """`down` and `up` of the directions that were not cut."""
+        kept = self.lora_E[:, 0] != 0
+        return {"down": (self.lora_A * self.lora_E)[kept], "up": self.scale * self.lora_B[:, kept]}
+
 
 class AdaLora(Method):
     """Low-rank updates share a budget of directions; the head learns in full."""

@@ -43,6 +43,13 @@ class Scaled(Folded):
             return self.base.bias
         return self.base.bias * self.factors
 
+    def update(self) -> dict[str, Tensor]:
+        """`before`, or `factor` with the bias that it scales too."""
+        if self.inputs:
+            return {"before": self.factors}
+        own = {} if self.bias is None else {"own_bias": self.bias}
+        return {"factor": self.factors} | own
+
 
 class IA3(Method):
     """Factors on keys, values and inner activations learn, and the head."""

@@ -1,12 +1,14 @@
 """What a method may leave in a model for good, because no plain layer computes the same.
 
     Bottleneck          behind a linear layer:    y + up(gelu(down(y))),   y = base(x)
+    Update              beside a linear layer:    factor * W (before * x) + up (down x) + bias
     PrefixedCore        around attention:         every query of a window sees P more keys and values
     ShiftedPositions    before the first layer:   positions begin behind the P that a prefix takes
     PromptRows          the same place:           P more rows in front of every window
 
 Each is a plain module that any run may train and any bundle may hold; how its numbers are learnt, the methods say. An
-addition that stands around another module keeps that as `base`.
+addition that stands around another module keeps that as `base`. An `Update` could be folded into its layer, and is not
+where several share that layer.
 Sources: Houlsby et al. 2019; Pfeiffer et al. 2021; Li and Liang 2021; Lester et al. 2021.
 
 Shapes: N rows, B windows, P rows or keys that are added, D width, E embedding width, S size of a bottleneck.
@@ -51,6 +53,60 @@ class Bottleneck(Addition):
 def squeezed(y: Tensor, down: Tensor, down_bias: Tensor, up: Tensor, up_bias: Tensor) -> Tensor:
     """y + gelu(y down^T + b) up^T + c for y [..., D], `down` [S, D], `up` [D, S]."""
     return y + F.linear(F.gelu(F.linear(y, down, down_bias)), up, up_bias)
+
+
+class Update(Addition):
+    """A linear layer y = W x + b that is left as it is, and what a low-rank update or learnt factors make of it.
+
+        factor * W (before * x) + up (down x) + own_bias
+
+    What is not given changes nothing.
+    """
+
+    PARTS = ("down", "up", "factor", "before", "own_bias")
+
+    base: nn.Linear
+    down: Tensor | None
+    """[r, in]"""
+    up: Tensor | None
+    """[out, r]"""
+    factor: Tensor | None
+    """[out]"""
+    before: Tensor | None
+    """[in]"""
+    own_bias: Tensor | None
+    """[out], in the place of b"""
+
+    def __init__(self, base: nn.Linear, given: Mapping[str, Tensor]) -> None:
+        super().__init__()
+        self.base = base
+        for name in self.PARTS:
+            part = nn.Parameter(given[name].detach().clone(), requires_grad=False) if name in given else None
+            self.register_parameter(name, part)
+
+    @property
+    def weight(self) -> Tensor:
+        """[out, in] with everything folded in, for whoever multiplies by several weights at once."""
+        weight = self.base.weight
+        if self.before is not None:
+            weight = weight * self.before
+        if self.factor is not None:
+            weight = weight * self.factor[:, None]
+        return weight if self.down is None or self.up is None else torch.addmm(weight, self.up, self.down)
+
+    @property
+    def bias(self) -> Tensor | None:
+        """[out]"""
+        return self.base.bias if self.own_bias is None else self.own_bias
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[..., in] to [..., out]."""
+        y = F.linear(x if self.before is None else x * self.before, self.base.weight)
+        if self.factor is not None:
+            y = y * self.factor
+        if self.down is not None and self.up is not None:
+            y = y + F.linear(F.linear(x, self.down), self.up)
+        return y if self.bias is None else y + self.bias
 
 
 class PrefixedCore(Addition):
@@ -160,6 +216,11 @@ def _made(base: nn.Module, tensors: Mapping[str, Tensor], place: str) -> Additio
     match base:
         case nn.Linear() if "down_weight" in tensors and tensors["down_weight"].ndim == 2:
             return Bottleneck(base, base.out_features, len(tensors["down_weight"]))
+        case nn.Linear() if tensors.keys() <= set(Update.PARTS):
+            rank, into, out = len(tensors.get("down", ())), base.in_features, base.out_features
+            shapes = {"down": (rank, into), "up": (out, rank), "factor": (out,), "before": (into,), "own_bias": (out,)}
+            paired = tensors.keys() | ({"down", "up"} if tensors.keys() & {"down", "up"} else set())
+            return Update(base, {name: torch.empty(shapes[name]) for name in paired})
         case AttentionCore() if "keys" in tensors and "values" in tensors:
             return PrefixedCore(base, torch.empty_like(tensors["keys"]), torch.empty_like(tensors["values"]))
         case PromptSlot() if "count" in tensors and tensors["count"].numel() == 1:

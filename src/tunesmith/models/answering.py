@@ -3,7 +3,7 @@
 The mathematics is that of `encoder.py`, in two number formats. fp32 gives the numbers of training to six digits. bf16
 keeps 8 bits of mantissa in weights and activations and sums in fp32; the head, and so the logits, stay in fp32.
 
-Shapes: N rows, M of them that are read, D width, E embedding width.
+Shapes: N rows, M of them that are read, D width.
 """
 
 import copy
@@ -11,20 +11,21 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from tunesmith.core.batch import Batch
 from tunesmith.core.model import Backbone, Model
-from tunesmith.models.encoder import Embeddings, Encoder, Layer
-from tunesmith.models.inserted_rows import behind, insert
+from tunesmith.models.answering_parts import Embedder, Norm
+from tunesmith.models.encoder import Encoder, Layer
+from tunesmith.models.inserted_rows import behind
 from tunesmith.models.packed import PackedLinear
 from tunesmith.models.precision import Precision
 from tunesmith.models.ragged import Plan, plan
 from tunesmith.models.row_counts import padded, picked, rounded
 from tunesmith.models.sublayer import Sublayer
 
-_TYPES: Mapping[Precision, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16}
+TYPES: Mapping[Precision, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16}
+"""The formats by name"""
 
 
 def answering(model: Model, *, precision: Precision) -> Model:
@@ -32,7 +33,7 @@ def answering(model: Model, *, precision: Precision) -> Model:
 
     Let go of `model`, else its weights are in memory twice. A backbone that transformers runs is only cast.
     """
-    dtype, backbone = _TYPES[precision], model.backbone
+    dtype, backbone = TYPES[precision], model.backbone
     if isinstance(backbone, Encoder):
         return Model(AnsweringEncoder(backbone, dtype), model.head).eval()
     if dtype == torch.float32:
@@ -51,12 +52,13 @@ class AnsweringEncoder(Backbone):
         self.gradient_checkpointing = False
         prompt: Tensor | None = encoder.prompt()
         self._prompt = None if prompt is None else prompt.detach().to(dtype)
-        self._embeddings = _Embeddings(encoder.embeddings, dtype, begin=int(encoder.prompt.begin))
+        self._embeddings = Embedder(encoder.embeddings, dtype)
+        self._begin = int(encoder.prompt.begin)
         self._layers = [_Layer(layer, dtype) for layer in encoder.layers if isinstance(layer, Layer)]
 
     def embed(self, batch: Batch) -> Tensor:
         """The input of the first layer, [N, D], in the format of the weights; N counts the rows of a prompt."""
-        return self._embeddings(batch, self._prompt)
+        return self._embeddings(batch, self._prompt, begin=self._begin)
 
     def forward(self, batch: Batch, *, embeddings: Tensor | None = None, places: Tensor | None = None) -> Tensor:
         """Hidden states of the last layer, [N, D] fp32, or [M, D] at `places` [M]."""
@@ -76,35 +78,6 @@ class AnsweringEncoder(Backbone):
         return "padded in chunks"
 
 
-class _Embeddings:
-    """Positions and the first segment, which most tokens have, are one table."""
-
-    def __init__(self, trained: Embeddings, dtype: torch.dtype, *, begin: int) -> None:
-        segments = trained.segments.weight.detach() if trained.segments is not None else None
-        places = trained.positions.weight.detach()[trained.offset + begin :]
-        self._words = trained.words.weight.detach().to(dtype)
-        self._places = (places if segments is None else places + segments[0]).to(dtype)
-        self._segments = None if segments is None or len(segments) == 1 else (segments - segments[0]).to(dtype)
-        self._norm = _Norm(trained.norm, dtype)
-        project = trained.project
-        self._project = None if project is None else PackedLinear(project.weight, project.bias, dtype=dtype)
-
-    def __call__(self, batch: Batch, prompt: Tensor | None) -> Tensor:
-        """[N, D]. Every window begins with the rows of `prompt` [P, E] where there is one, and N counts them."""
-        x = self._words.index_select(0, batch.input_ids)
-        if prompt is not None:
-            x, _ = insert(x, prompt, batch.lengths)
-            batch, _ = behind(batch, len(prompt))
-        x = x.add_(self._places.index_select(0, batch.positions))
-        if self._segments is not None and batch.segment_ids is not None:
-            x = x.add_(self._segments.index_select(0, batch.segment_ids))
-        x = self._norm(x)
-        if self._project is None:
-            return x
-        rows = len(x)
-        return self._project(padded(x, rounded(rows)))[:rows]
-
-
 class _Layer:
     """Four products: query, key and value as one; the attention's output; up; down."""
 
@@ -116,11 +89,11 @@ class _Layer:
         self._qkv = PackedLinear(weight, bias, dtype=dtype)
         self._core = copy.deepcopy(attention.core).to(dtype)
         self._output = Sublayer(attention.output, dtype)
-        self._attention_norm = _Norm(trained.attention_norm, dtype)
+        self._attention_norm = Norm(trained.attention_norm, dtype)
         self._activation = forward.activation
         self._up = PackedLinear(forward.up.weight, forward.up.bias, dtype=dtype)
         self._down = Sublayer(forward.down, dtype)
-        self._feed_forward_norm = _Norm(trained.feed_forward_norm, dtype)
+        self._feed_forward_norm = Norm(trained.feed_forward_norm, dtype)
 
     def __call__(self, x: Tensor, layout: Plan, rows: int, places: Tensor | None) -> Tensor:
         """[rounded N, D] to the same, of which the first `rows` mean something, or to [rounded M, D] at `places`."""
@@ -129,17 +102,6 @@ class _Layer:
             x, mixed = picked(x, places), picked(mixed, places)
         x = self._attention_norm(self._output.added(mixed, x))
         return self._feed_forward_norm(self._down.added(self._up.activated(x, self._activation), x))
-
-
-class _Norm:
-    """Layer normalisation; its sums are fp32 in either format."""
-
-    def __init__(self, trained: nn.LayerNorm, dtype: torch.dtype) -> None:
-        self._shape, self._epsilon = trained.normalized_shape, trained.eps
-        self._weight, self._bias = trained.weight.detach().to(dtype), trained.bias.detach().to(dtype)
-
-    def __call__(self, x: Tensor) -> Tensor:
-        return F.layer_norm(x, self._shape, self._weight, self._bias, self._epsilon)
 
 
 class _Cast(Backbone):

@@ -151,6 +151,11 @@ def hub_state(model: Model) -> dict[str, Tensor]:
     return family.packed(state) if family else state
 
 
+def plain_state(model: Model) -> dict[str, Tensor]:
+    """Every tensor under our names, with wrappers folded in and additions left out; the model is not changed."""
+    return {name: tensor.detach() for name, tensor in _plain_tensors(model, "")}
+
+
 def load_hub_state(model: Model, state: Mapping[str, Tensor]) -> None:
     """Fill a plain model with exactly the tensors that `hub_state` names.
 

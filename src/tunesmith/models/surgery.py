@@ -1,5 +1,6 @@
-"""Operations on a whole model: putting a method's wrappers in, folding them back, narrowing the word table."""
+"""Operations on a whole model: putting a method's wrappers in, folding them back, narrowing the word table, sharing."""
 
+import copy
 from collections.abc import Iterable, Iterator
 
 import torch
@@ -7,7 +8,7 @@ from torch import Tensor, nn
 
 from tunesmith.core.errors import ConfigError, Place
 from tunesmith.core.method import Mergeable, Method
-from tunesmith.core.model import Model
+from tunesmith.core.model import Backbone, Model
 from tunesmith.models.decoder import Decoder
 from tunesmith.models.encoder import Encoder
 from tunesmith.models.hosted import HostedBackbone
@@ -60,6 +61,12 @@ def plain(module: nn.Module) -> nn.Module:
     while isinstance(module, Mergeable):
         module = module.merged()
     return module
+
+
+def sharing(backbone: Backbone) -> Backbone:
+    """A backbone of its own, in which something else may be put in the place of a module, over the same tensors."""
+    held = {id(tensor): tensor for tensor in (*backbone.parameters(), *backbone.buffers())}
+    return copy.deepcopy(backbone, held)
 
 
 class VocabularyMap:

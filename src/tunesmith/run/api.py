@@ -95,9 +95,9 @@ def audit(source: str | Path) -> AuditReport:
     return audited_source(Path(source))
 
 
-def evaluate(bundle: str | Path, data: str | Path) -> Scores:
-    """Score a bundle on a labelled file, with intervals."""
-    return evaluated(Path(bundle), Path(data)).scores
+def evaluate(bundle: str | Path, data: str | Path, *, adapter: str | None = None) -> Scores:
+    """Score a bundle on a labelled file, with intervals; `adapter` names the model where a bundle holds several."""
+    return evaluated(Path(bundle), Path(data), adapter=adapter).scores
 
 
 def _config(source: Path, *, task: str | None, backbone: str | None, settings: Mapping[str, Any]) -> RunConfig:

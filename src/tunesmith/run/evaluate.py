@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from tunesmith.bundle.opening import one_model
 from tunesmith.bundle.predictor import Predictor
 from tunesmith.core.errors import DataError, MissingInputError, Place
 from tunesmith.core.example import Example
@@ -32,6 +33,7 @@ def evaluated(
     *,
     out: Path | None = None,
     given: Mapping[str, Any] | None = None,
+    adapter: str | None = None,
     progress: Callable[[int], None] = lambda done: None,
 ) -> Evaluation:
     """Answer every row of `data` and score the answers. Memory does not grow with the file, but for a search.
@@ -41,14 +43,16 @@ def evaluated(
         data: a labelled file in any format the project reads.
         out: keep the answers there as JSONL.
         given: options of the file format.
+        adapter: which model answers, where the bundle holds several.
         progress: is told how many rows were answered.
 
     Raises:
         MissingInputError: no bundle or no file.
         ModelFileError: the bundle is damaged.
+        UsageError: which model of several is not said, or there is none of that name.
         DataError: a bad row, or one without gold.
     """
-    predictor = _judged(Predictor.load(bundle_in(bundle)))
+    predictor = _judged(one_model(bundle_in(bundle), adapter=adapter))
     task = predictor.bundle.task
     finding = detect(data, given={"task": task.rows, **(given or {})})
 

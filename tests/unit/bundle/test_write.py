@@ -86,7 +86,7 @@ def test_a_weight_that_is_not_a_number_is_never_written(tmp_path, parts):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("failing", ["_write", "sync", "save_file"])
+@pytest.mark.parametrize("failing", ["write_bytes", "sync", "save_file"])
 def test_a_full_disk_leaves_nothing_behind(tmp_path, parts, failing, monkeypatch):
     def full(*_args, **_options):
         raise OSError(28, "No space left on device")

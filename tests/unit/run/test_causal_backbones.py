@@ -11,7 +11,7 @@ import transformers
 from tokenizers import Tokenizer as FastTokenizer
 from tokenizers import decoders, models, pre_tokenizers, trainers
 
-from tunesmith.bundle.predictor import load
+from tunesmith.bundle.opening import load
 from tunesmith.bundle.verify import verify
 from tunesmith.core.example import Example, Source
 from tunesmith.core.rooms import TASKS

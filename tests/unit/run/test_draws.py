@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tunesmith.bundle.predictor import load as open_predictor
+from tunesmith.bundle.opening import load as open_predictor
 from tunesmith.core.errors import ConfigError
 from tunesmith.run.cells import Cell
 from tunesmith.run.config import RunConfig, parsed

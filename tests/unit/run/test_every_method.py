@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tunesmith.bundle.manifest import ADDITIONS, BACKBONE, WEIGHTS
-from tunesmith.bundle.predictor import load
+from tunesmith.bundle.opening import load
 from tunesmith.bundle.verify import verify
 from tunesmith.core.rooms import METHODS
 from tunesmith.judge.stored import read_predictions

@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from tunesmith.bundle.predictor import load
+from tunesmith.bundle.opening import load
 from tunesmith.bundle.verify import verify
 from tunesmith.core.errors import ConfigError
 from tunesmith.judge.stored import read_predictions

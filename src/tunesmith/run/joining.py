@@ -1,0 +1,71 @@
+"""Finished runs, or bundles, to one bundle over the backbone that they share."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from tunesmith.bundle.integrity import read_manifest
+from tunesmith.bundle.join import Member, join
+from tunesmith.bundle.joined_manifest import NAME, JoinedManifest
+from tunesmith.core.errors import Place, UsageError
+from tunesmith.models.checkpoint import Checkpoint, locate
+from tunesmith.run.child import child
+from tunesmith.run.evaluate import bundle_in
+from tunesmith.run.folder import RunFolder
+
+PROGRAM = "tunesmith.run.joining_process"
+
+
+def joined(sources: Sequence[str], *, out: Path, backbone: str | None = None) -> JoinedManifest:
+    """Join what `sources` name, `FOLDER` or `NAME=FOLDER`, into the bundle `out`.
+
+    Args:
+        sources: run folders, or bundles; a folder's own name is the model's where none is given.
+        out: the folder to write, which must not exist yet.
+        backbone: where the backbone lies now; where the runs found it unless given.
+
+    Raises:
+        UsageError: fewer than two, a name that can be none, or one name for two.
+        MissingInputError: no bundle in a folder, or no backbone where the runs found it.
+        ConfigError: a model that cannot be joined; the message says why.
+    """
+    members = [_member(source) for source in sources]
+    names = [member.name for member in members]
+    if len(members) < 2 or len({name.casefold() for name in names}) < len(names):
+        few = len(members) < 2
+        raise UsageError(
+            "there is nothing to join" if few else "two models would have the same name",
+            code="TS-RUN-040",
+            fix="name two runs at least." if few else "give names of their own: NAME=FOLDER.",
+        )
+    return join(members, checkpoint=_checkpoint(members, backbone), out=out, proved=_proved)
+
+
+def _member(source: str) -> Member:
+    name, given, folder = source.rpartition("=")
+    path = Path(folder)
+    bundle = bundle_in(path)
+    own = bundle.parent if bundle != path else path.absolute().parent
+    if not given:
+        name = path.resolve().name if bundle != path or path.resolve().name != "bundle" else own.resolve().name
+    if not NAME.fullmatch(name):
+        raise UsageError(
+            f"{name!r} cannot be the name of an adapter",
+            code="TS-RUN-041",
+            place=Place(file=folder),
+            fix="give one: NAME=FOLDER, of letters, digits, - and _, at most 64.",
+        )
+    adapter = RunFolder(own).adapter if bundle.name == "bundle" else None
+    return Member(name, bundle, adapter if adapter is not None and adapter.is_dir() else None)
+
+
+def _checkpoint(members: Sequence[Member], backbone: str | None) -> Checkpoint:
+    """The backbone that the first of them names; the others are held against it."""
+    return locate(backbone or read_manifest(members[0].bundle).base.name)
+
+
+def _proved(draft: Path) -> None:
+    """Let a new process read what was written; raises what it finds."""
+    with child(PROGRAM, {"folder": str(draft.absolute())}) as process:
+        *_, last = ({}, *process.said(lambda: None))
+        if "proved" not in last or process.wait() != 0:
+            raise process.failure(last, "the process that reads the bundle again")
