@@ -49,7 +49,8 @@ def serve(
         url = plain(running.url)  # an address of IPv6 stands in brackets
         err.print(f"[bold]{plain(running.service.name)}[/] at {url}", highlight=False, soft_wrap=True)
         err.print(f"[dim]try[/]   open {url} in a browser, or", highlight=False, soft_wrap=True)
-        header, body = "-H 'Content-Type: application/json'", '-d \'{"text": "..."}\''
+        who = f'"adapter": "{running.service.adapters[0]}", ' if running.service.adapters else ""
+        header, body = "-H 'Content-Type: application/json'", f'-d \'{{{who}"text": "..."}}\''
         err.print(f"      curl {url}/v1/predict {header} {body}", highlight=False, soft_wrap=True)
         err.print("[dim]stop  Ctrl-C[/]", highlight=False)
 

@@ -6,13 +6,12 @@ Bodies are read, parsed and answered by our own code: a framework's own parser a
 import asyncio
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any, Final, Literal
 
 from tunesmith.core.errors import DataError, MissingExtraError
-from tunesmith.core.example import Example
-from tunesmith.serve.batcher import DeadlinePassed, Overloaded, Served
+from tunesmith.serve.batcher import Ask, DeadlinePassed, Overloaded, Served
 from tunesmith.serve.guard import Gone, check_content, deadline_of, read_body
 from tunesmith.serve.openapi import description
 from tunesmith.serve.page import about, playground
@@ -82,7 +81,7 @@ class Endpoints:
 
     async def openapi(self, request: Request) -> Response:
         """The description of this interface."""
-        return _json(description(self._settings))
+        return _json(description(self._settings, adapters=self._service.adapters))
 
     async def metrics(self, request: Request) -> Response:
         """Prometheus text."""
@@ -101,24 +100,24 @@ class Endpoints:
         body = await read_body(
             request.receive, headers, limit=self._settings.max_body_bytes, seconds=self._settings.body_seconds
         )
-        examples, single = read_request(body, self._settings)
-        access.items = len(examples)
-        access.served = await self._served(examples, access.deadline_ms, request)
+        wanted = read_request(body, self._settings, adapters=self._service.adapters)
+        access.items, access.adapters = len(wanted.asks), wanted.adapters
+        access.served = await self._served(wanted.asks, access.deadline_ms, request)
         loaded = self._service.loaded
         assert loaded is not None, "it has just answered"
         answer = write_answer(
             access.served.predictions,
-            single=single,
-            model=loaded.manifest.name,
-            version=loaded.manifest.version,
+            wanted,
+            model=self._service.name,
+            version=loaded.version,
             request_id=access.request_id,
         )
         timing = f"queue;dur={1000 * access.served.queued:.2f}, model;dur={1000 * access.served.inferred:.2f}"
         return Response(answer, media_type="application/json", headers={"Server-Timing": timing})
 
-    async def _served(self, examples: list[Example], deadline_ms: int | None, request: Request) -> Served:
+    async def _served(self, asks: Sequence[Ask], deadline_ms: int | None, request: Request) -> Served:
         try:
-            future = self._service.submit(examples, deadline_ms=deadline_ms)
+            future = self._service.submit(asks, deadline_ms=deadline_ms)
             return await _waited(future, deadline_ms, request.receive)
         except Overloaded as error:
             ready = self._service.answering

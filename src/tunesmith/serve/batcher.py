@@ -44,22 +44,31 @@ class Served:
     batch_items: int
 
 
-Answer = Callable[[Sequence[Example]], tuple[list[Prediction], list[int]]]
-"""Examples to their predictions and to how many tokens each of them was."""
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One text, and which model is to answer."""
+
+    example: Example
+    adapter: str = ""
+    """Its name where several models share a bundle"""
+
+
+Answer = Callable[[Sequence[Ask]], tuple[list[Prediction], list[int]]]
+"""What is asked to the predictions and to how many tokens each of them was."""
 
 
 @dataclass(slots=True, eq=False)
 class _Job:
-    examples: tuple[Example, ...]
+    asks: tuple[Ask, ...]
     cost: int
     deadline: float | None
     future: "Future[Served]" = field(default_factory=Future)
     since: float = field(default_factory=time.monotonic)
 
 
-def cost_of(examples: Sequence[Example]) -> int:
-    """What examples cost to answer, in characters: their own, and as many for each as a short text is worth."""
-    return sum(_BASE_COST + len(example.text) + len(example.pair or "") for example in examples)
+def cost_of(asks: Sequence[Ask]) -> int:
+    """What texts cost to answer, in characters: their own, and as many for each as a short text is worth."""
+    return sum(_BASE_COST + len(ask.example.text) + len(ask.example.pair or "") for ask in asks)
 
 
 class Batcher:
@@ -83,7 +92,7 @@ class Batcher:
         """Items in the queue."""
         return self._waiting
 
-    def submit(self, examples: Sequence[Example], *, deadline: float | None = None) -> "Future[Served]":
+    def submit(self, asks: Sequence[Ask], *, deadline: float | None = None) -> "Future[Served]":
         """Queue one request. `deadline` is a `time.monotonic()`. Cancelling the future takes it out of its batch.
 
         Raises:
@@ -91,12 +100,12 @@ class Batcher:
         """
         with self._changed:
             wait = self._waiting_cost * self._seconds_per_cost
-            full = self._waiting + len(examples) > self._queue_items or wait > self._queue_seconds
+            full = self._waiting + len(asks) > self._queue_items or wait > self._queue_seconds
             if self._closed or (self._jobs and full):
                 raise Overloaded(max(1, math.ceil(wait)))
-            job = _Job(tuple(examples), cost_of(examples), deadline)
+            job = _Job(tuple(asks), cost_of(asks), deadline)
             self._jobs.append(job)
-            self._waiting += len(examples)
+            self._waiting += len(asks)
             self._waiting_cost += job.cost
             self._changed.notify()
             return job.future
@@ -120,13 +129,13 @@ class Batcher:
             taken: list[_Job] = []
             while self._jobs and (not taken or self._fits([*taken, self._jobs[0]])):
                 job = self._jobs.popleft()
-                self._waiting -= len(job.examples)
+                self._waiting -= len(job.asks)
                 self._waiting_cost -= job.cost
                 taken.append(job)
             return taken
 
     def _fits(self, jobs: Sequence[_Job]) -> bool:
-        items = sum(len(job.examples) for job in jobs)
+        items = sum(len(job.asks) for job in jobs)
         return items <= self._batch_items and sum(job.cost for job in jobs) <= self._batch_characters
 
     def _serve(self, jobs: Sequence[_Job], answer: Answer) -> None:
@@ -136,7 +145,7 @@ class Batcher:
         self._batches += 1
         started = time.monotonic()
         try:
-            predictions, tokens = answer([example for job in live for example in job.examples])
+            predictions, tokens = answer([ask for job in live for ask in job.asks])
         except Exception as error:  # one bad request must not fail its company
             if len(live) == 1:
                 live[0].future.set_exception(error)
@@ -156,7 +165,7 @@ class Batcher:
 
     def _alone(self, job: _Job, answer: Answer, started: float) -> None:
         try:
-            predictions, tokens = answer(job.examples)
+            predictions, tokens = answer(job.asks)
         except Exception as error:  # reported to the one who asked
             job.future.set_exception(error)
         else:
@@ -170,7 +179,7 @@ class Batcher:
         self._seconds_per_cost += _SMOOTHING * (seconds / sum(job.cost for job in jobs) - self._seconds_per_cost)
         at = 0
         for job in jobs:
-            own = slice(at, at + len(job.examples))
+            own = slice(at, at + len(job.asks))
             at = own.stop
             job.future.set_result(
                 Served(

@@ -1,5 +1,6 @@
 """`/openapi.json`: requests described by the very models that parse them, answers as the tests hold them to be."""
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from tunesmith.serve.problem import MEDIA_TYPE, title_of
@@ -9,16 +10,17 @@ from tunesmith.serve.wire import PredictRequest
 _NUMBER: Final[dict[str, Any]] = {"type": "number"}
 _SHARE: Final[dict[str, Any]] = {"type": "number", "minimum": 0, "maximum": 1}
 _TEXT: Final[dict[str, Any]] = {"type": "string"}
+_WHO: Final = "Which model answers; of a list, each does."
 _COUNT: Final[dict[str, Any]] = {"type": "integer", "minimum": 0}
 
 
-def description(settings: ServeSettings) -> dict[str, Any]:
-    """The OpenAPI 3.1 document of a service with these limits."""
+def description(settings: ServeSettings, *, adapters: Sequence[str] = ()) -> dict[str, Any]:
+    """The OpenAPI 3.1 document of a service with these limits; `adapters` are the models that share a bundle."""
     return {
         "openapi": "3.1.0",
         "info": {"title": "Tunesmith model service", "version": "1"},
         "paths": {
-            "/v1/predict": {"post": _predict(settings)},
+            "/v1/predict": {"post": _predict(settings, adapters)},
             "/v1/model": {"get": _get("What the model is and can say.", "Model", refusals=(401, 403, 405, 503))},
             "/livez": {"get": _get("The process runs.", "Status", refusals=(403, 405, 503))},
             "/readyz": {"get": _get("New traffic should come here.", "Status", refusals=(403, 405, 503))},
@@ -27,7 +29,7 @@ def description(settings: ServeSettings) -> dict[str, Any]:
             "/": {"get": _other("The playground.", "text/html", refusals=(403, 405, 503))},
         },
         "components": {
-            "schemas": _schemas(),
+            "schemas": _schemas(adapters),
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer"},
                 "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
@@ -37,11 +39,12 @@ def description(settings: ServeSettings) -> dict[str, Any]:
     }
 
 
-def _predict(settings: ServeSettings) -> dict[str, Any]:
+def _predict(settings: ServeSettings, adapters: Sequence[str]) -> dict[str, Any]:
     limits = (
         f"At most {settings.max_items} items, {settings.max_characters} characters an item with its pair, "
         f"{settings.max_request_characters} in all, {settings.max_body_bytes} bytes."
     )
+    answers = ("OneAnswer", "ManyAnswers", *(("AnswersOfSeveral",) if adapters else ()))
     return {
         "operationId": "predict",
         "summary": "One text, or many, to their answers in the same order.",
@@ -64,7 +67,7 @@ def _predict(settings: ServeSettings) -> dict[str, Any]:
         "responses": {
             "200": {
                 "description": "The answers.",
-                "content": {"application/json": {"schema": {"anyOf": [_ref("OneAnswer"), _ref("ManyAnswers")]}}},
+                "content": {"application/json": {"schema": {"anyOf": [_ref(kind) for kind in answers]}}},
             }
         }
         | _refusals((400, 401, 403, 405, 408, 413, 415, 422, 500, 503, 504)),
@@ -102,9 +105,14 @@ def _list(items: dict[str, Any]) -> dict[str, Any]:
     return {"type": "array", "items": items}
 
 
-def _schemas() -> dict[str, Any]:
+def _schemas(adapters: Sequence[str]) -> dict[str, Any]:
     request = PredictRequest.model_json_schema(ref_template="#/components/schemas/{model}")
     definitions = request.pop("$defs")
+    del request["properties"]["adapter"]
+    if adapters:
+        one = {"type": "string", "enum": list(adapters)}
+        request["properties"]["adapter"] = {"anyOf": [one, _list(one)], "description": _WHO}
+        request["required"] = ["adapter"]
     scores = {"type": "object", "additionalProperties": _SHARE}
     entity = {"start": _COUNT, "end": _COUNT, "label": _TEXT, "text": _TEXT, "confidence": _SHARE}
     document = {"id": _TEXT, "text": _TEXT, "score": _NUMBER}
@@ -122,27 +130,35 @@ def _schemas() -> dict[str, Any]:
         "truncated": {"type": "integer", "minimum": 1},
     }
     envelope = {"model": _TEXT, "version": _TEXT, "request_id": _TEXT}
+    own = {"adapter": _TEXT} if adapters else {}
+    several = {"anyOf": [_object({"result": _ref("Answer")}), _object({"results": _list(_ref("Answer"))})]}
+    by_name = {"type": "object", "additionalProperties": several}
     place = _object({"path": _TEXT, "message": _TEXT})
     problem = {"type": _TEXT, "title": _TEXT, "status": {"type": "integer"}, "detail": _TEXT, "request_id": _TEXT}
     example = _object({"text": _TEXT, "pair": {"type": ["string", "null"]}})
+    about = {
+        "task": {"type": ["string", "null"]},
+        "pairs": {"type": "boolean"},
+        "labels": _list(_TEXT),
+        "examples": _list(example),
+    }
     limits = ("items", "characters", "request_characters", "body_bytes")
     model = {
         "name": _TEXT,
         "state": _TEXT,
         "version": {"type": ["string", "null"]},
         "bundle_sha256": {"type": ["string", "null"]},
-        "task": {"type": ["string", "null"]},
-        "pairs": {"type": "boolean"},
-        "labels": _list(_TEXT),
-        "examples": _list(example),
+        **about,
+        "adapters": _list(_object({"name": _TEXT, "version": _TEXT} | about)),
         "limits": _object({name: {"type": "integer", "minimum": 1} for name in limits}),
     }
     return {
         **definitions,
         "PredictRequest": request | {"oneOf": [{"required": ["text"]}, {"required": ["items"]}]},
         "Answer": _object(answer, optional=tuple(answer)),
-        "OneAnswer": _object(envelope | {"result": _ref("Answer")}),
-        "ManyAnswers": _object(envelope | {"results": _list(_ref("Answer"))}),
+        "OneAnswer": _object(envelope | own | {"result": _ref("Answer")}),
+        "ManyAnswers": _object(envelope | own | {"results": _list(_ref("Answer"))}),
+        **({"AnswersOfSeveral": _object(envelope | {"adapters": by_name})} if adapters else {}),
         "Problem": _object(problem | {"errors": _list(place)}, optional=("errors",)),
         "Status": _object({"status": _TEXT}),
         "Model": _object(model),

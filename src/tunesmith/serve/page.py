@@ -2,8 +2,9 @@
 
 import json
 from functools import cache
-from typing import Any
+from typing import Any, Final
 
+from tunesmith.serve.models import Described
 from tunesmith.serve.service import Service
 from tunesmith.web.loading import asset, page
 
@@ -19,21 +20,39 @@ def playground() -> bytes:
 def about(service: Service) -> dict[str, Any]:
     """What `/v1/model` says: names, labels, a few texts to try, limits."""
     settings, loaded = service.settings, service.loaded
-    manifest = loaded.manifest if loaded else None
     shown = settings.examples if settings.examples is not None else not settings.insecure
+    models = loaded.models if loaded else {}
+    said = {name: _model(one, shown=shown) for name, one in models.items()}
     return {
         "name": service.name,
         "state": str(service.state),
-        "version": manifest.version if manifest else None,
-        "bundle_sha256": manifest.sha256 if manifest else None,
-        "task": str(manifest.task["kind"]) if manifest else None,
-        "pairs": manifest.reads_pairs if manifest else False,
-        "labels": list(manifest.labels) if manifest else [],
-        "examples": list(loaded.examples) if loaded and shown else [],
+        "version": loaded.version if loaded else None,
+        "bundle_sha256": loaded.sha256 if loaded else None,
+        **said.get("", _UNKNOWN),
+        "adapters": [
+            {"name": name, "version": models[name].manifest.version} | said[name]
+            for name in service.adapters
+            if name in said
+        ],
         "limits": {
             "items": settings.max_items,
             "characters": settings.max_characters,
             "request_characters": settings.max_request_characters,
             "body_bytes": settings.max_body_bytes,
         },
+    }
+
+
+_UNKNOWN: Final[dict[str, Any]] = {"task": None, "pairs": False, "labels": [], "examples": []}
+"""Of a model that is not loaded yet, and of a bundle in which each of several says it for itself"""
+
+
+def _model(one: Described, *, shown: bool) -> dict[str, Any]:
+    """What one model is and can say."""
+    manifest = one.manifest
+    return {
+        "task": str(manifest.task["kind"]),
+        "pairs": manifest.reads_pairs,
+        "labels": list(manifest.labels),
+        "examples": list(one.examples) if shown else [],
     }

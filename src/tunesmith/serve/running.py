@@ -105,11 +105,11 @@ class Running:
         self._server.run(sockets=[self._socket])
 
     def _state(self, service: Service, reason: str) -> None:
-        manifest = service.loaded.manifest if service.loaded else None
-        if service.state is State.READY and manifest is not None:
-            self._metrics.loaded(manifest.version, manifest.sha256)
+        loaded = service.loaded
+        if service.state is State.READY and loaded is not None:
+            self._metrics.loaded(loaded.version, loaded.sha256)
             if self._log is not None:
-                self._log.loaded(manifest.version, manifest.sha256)
+                self._log.loaded(loaded.version, loaded.sha256)
         if self._log is not None:
             level = "error" if service.state is State.REFUSED else "info"
             self._log.event("state", {"state": str(service.state), "reason": reason}, level=level)

@@ -35,6 +35,8 @@ class Access:
     """The route's own pattern, or `unknown`: never the path that was sent."""
     code: int = 0
     items: int = 0
+    adapters: tuple[str, ...] = ()
+    """The models that were named, where several share the bundle; only such as there are"""
     key_id: str | None = None
     deadline_ms: int | None = None
     served: Served | None = None
@@ -73,6 +75,12 @@ class Metrics:
         self._info = Gauge(
             "tunesmith_model_info", "The model that answers.", ["model", "version", "bundle_sha256"], registry=new
         )
+        self._adapters = Counter(
+            "tunesmith_adapter_items",
+            "Texts answered by each model of several.",
+            ["model", "adapter"],
+            registry=new,
+        )
         Gauge("tunesmith_queue_items", "Texts that wait.", registry=new).set_function(waiting)
 
     def loaded(self, version: str, sha256: str) -> None:
@@ -92,6 +100,8 @@ class Metrics:
             self._queue.observe(access.served.queued)
             self._inference.observe(access.served.inferred)
             self._batch.observe(access.served.batch_items)
+            for adapter in access.adapters:
+                self._adapters.labels(self._model, adapter).inc(access.items / len(access.adapters))
 
     def exposed(self) -> bytes:
         """The text format that Prometheus scrapes."""
@@ -120,6 +130,7 @@ class Log:
             "route": access.route,
             "code": access.code,
             "items": access.items,
+            **({"adapters": list(access.adapters)} if access.adapters else {}),
             "tokens": served.tokens if served else 0,
             "queue_ms": _ms(served.queued) if served else None,
             "infer_ms": _ms(served.inferred) if served else None,

@@ -1,6 +1,8 @@
 """What `/v1/predict` reads and writes. The same models parse a request and describe it in `/openapi.json`."""
 
 import json
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -9,6 +11,7 @@ from tunesmith.bundle.answers import answer_of
 from tunesmith.core.example import Example, Source
 from tunesmith.core.prediction import Prediction
 from tunesmith.core.strict_json import JsonFault, parse
+from tunesmith.serve.batcher import Ask
 from tunesmith.serve.problem import Problem
 from tunesmith.serve.settings import ServeSettings
 
@@ -34,6 +37,9 @@ class PredictRequest(BaseModel):
     text: str | None = Field(default=None, description="The text to read.")
     pair: str | None = Field(default=None, description="The second text, or the question, for tasks that read two.")
     items: list[Item] | None = Field(default=None, description="Many texts, answered in this order.")
+    adapter: str | list[str] | None = Field(
+        default=None, description="Which model answers, or which ones do, where several share the bundle."
+    )
 
     @model_validator(mode="after")
     def _one_or_many(self) -> "PredictRequest":
@@ -42,11 +48,24 @@ class PredictRequest(BaseModel):
         return self
 
 
-def read_request(body: bytes, settings: ServeSettings) -> tuple[list[Example], bool]:
-    """The examples of a request body, and whether it was a single one.
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a request asks for: every text of every model that it names, one model after the other."""
+
+    asks: tuple[Ask, ...]
+    adapters: tuple[str, ...]
+    """The models it names; none where the bundle is one model"""
+    single: bool
+    """Whether it gave one text, and no list"""
+    several: bool
+    """Whether it gave a list of models"""
+
+
+def read_request(body: bytes, settings: ServeSettings, *, adapters: Sequence[str] = ()) -> Wanted:
+    """What a request body asks of a service whose models are `adapters`, none for a bundle of one model.
 
     Raises:
-        Problem: 400 not JSON, 422 not the schema, 413 more items or characters than allowed.
+        Problem: 400 not JSON, 422 not the schema or no such model, 413 more items or characters than allowed.
     """
     try:
         value = parse(body, max_depth=MAX_DEPTH)
@@ -58,23 +77,43 @@ def read_request(body: bytes, settings: ServeSettings) -> tuple[list[Example], b
         raise Problem(422, "The body does not have the fields that it should.", errors=_faults(error)) from None
     single = request.items is None
     items = [Item(text=request.text or "", pair=request.pair)] if request.items is None else request.items
-    _check_sizes(items, single, settings)
-    return [
+    named = _named(request.adapter, adapters)
+    _check_sizes(items, single, settings, times=max(1, len(named)))
+    examples = [
         Example(id=str(place), text=item.text, pair=item.pair, source=Source("request", place))
         for place, item in enumerate(items, start=1)
-    ], single
+    ]
+    asks = tuple(Ask(example, name) for name in named or ("",) for example in examples)
+    return Wanted(asks, named, single, isinstance(request.adapter, list))
 
 
-def _check_sizes(items: list[Item], single: bool, settings: ServeSettings) -> None:
+def _named(given: str | list[str] | None, known: Sequence[str]) -> tuple[str, ...]:
+    """The models that a request names, each once."""
+    names = () if given is None else (given,) if isinstance(given, str) else tuple(dict.fromkeys(given))
+    if not known and given is not None:
+        raise _no_adapter("This bundle is one model: leave the adapter out.", "is not asked for here")
+    if known and not names:
+        raise _no_adapter(f"Say which adapter answers: {', '.join(known)}.", "is missing")
+    if any(name not in known for name in names):
+        raise _no_adapter(f"There is no such adapter. There are: {', '.join(known)}.", "is none of this bundle")
+    return names
+
+
+def _no_adapter(detail: str, message: str) -> Problem:
+    return Problem(422, detail, errors=[{"path": "adapter", "message": message}], reason="adapter")
+
+
+def _check_sizes(items: list[Item], single: bool, settings: ServeSettings, *, times: int) -> None:
+    """Refuse what is too much; each text counts as often as it is read, `times`."""
     if not items:
         raise Problem(422, "There is no item to answer.", errors=[{"path": "items", "message": "is empty"}])
-    if len(items) > settings.max_items:
-        raise Problem(413, f"{len(items)} items where at most {settings.max_items} are read at once.")
+    if len(items) * times > settings.max_items:
+        raise Problem(413, f"{len(items) * times} items where at most {settings.max_items} are read at once.")
     total = 0
     for place, item in enumerate(items):
         where = "" if single else f"items.{place}."
         size = len(item.text) + len(item.pair or "")
-        total += size
+        total += size * times
         if size > settings.max_characters:
             raise Problem(
                 413,
@@ -89,12 +128,21 @@ def _check_sizes(items: list[Item], single: bool, settings: ServeSettings) -> No
 
 
 def write_answer(
-    predictions: tuple[Prediction, ...], *, single: bool, model: str, version: str, request_id: str
+    predictions: Sequence[Prediction], wanted: Wanted, *, model: str, version: str, request_id: str
 ) -> bytes:
-    """The body of a 200: `result` for one text, `results` for many, with the model that answered."""
+    """The body of a 200: `result` for one text, `results` for many, with the model that answered.
+
+    A request that names several models gets their answers by name, under `adapters`.
+    """
     answers = [answer_of(prediction) for prediction in predictions]
     record: dict[str, Any] = {"model": model, "version": version, "request_id": request_id}
-    record |= {"result": answers[0]} if single else {"results": answers}
+    count = len(answers) // max(1, len(wanted.adapters))
+    said = [answers[start : start + count] for start in range(0, len(answers), count)]
+    results = [{"result": own[0]} if wanted.single else {"results": own} for own in said]
+    if wanted.several:
+        record["adapters"] = dict(zip(wanted.adapters, results, strict=True))
+    else:
+        record |= {"adapter": wanted.adapters[0]} | results[0] if wanted.adapters else results[0]
     return json.dumps(record, ensure_ascii=False, allow_nan=False).encode("utf-8")
 
 

@@ -10,7 +10,7 @@ const percent = (share) => `${(100 * share).toFixed(1)} %`;
 const SHOWN = 8;
 const KEPT = 20;
 
-let model = { name: "", pairs: false, labels: [], examples: [], limits: { characters: Infinity } };
+let model = { name: "", pairs: false, labels: [], examples: [], adapters: [], limits: { characters: Infinity } };
 let last = null; // what is shown: {ask, answer, ms, modelMs} or {problem}
 let entries = []; // the history, newest first
 let asked = 0; // a late answer to an earlier question is not shown
@@ -30,7 +30,13 @@ async function call(path, body) {
   return { status: response.status, answer, timing: response.headers.get("Server-Timing") ?? "" };
 }
 
-const question = () => (at("pair-box").hidden ? { text: at("text").value } : { text: at("text").value, pair: at("pair").value });
+// Of several models over one backbone, the one that is chosen; else the model itself.
+const chosen = () => model.adapters.find((own) => own.name === at("adapter").value) ?? model.adapters[0] ?? model;
+const question = () => ({
+  ...(model.adapters.length ? { adapter: chosen().name } : {}),
+  text: at("text").value,
+  ...(at("pair-box").hidden ? {} : { pair: at("pair").value }),
+});
 
 async function run() {
   const ask = question();
@@ -127,7 +133,7 @@ function mark(text, entity) {
   return node;
 }
 
-const types = () => [...new Set(model.labels.filter((name) => name !== "O").map((name) => name.replace(/^[BIESMLU]-/, "")))];
+const types = () => [...new Set(chosen().labels.filter((name) => name !== "O").map((name) => name.replace(/^[BIESMLU]-/, "")))];
 const hue = (label) => Math.max(0, types().indexOf(label)) % 10;
 
 function table(entities) {
@@ -197,6 +203,8 @@ async function copy(id) {
 
 // ---- meeting the model
 function fill(ask) {
+  if (ask.adapter) at("adapter").value = ask.adapter;
+  if (ask.adapter) describe();
   at("text").value = ask.text;
   at("pair").value = ask.pair ?? "";
   count();
@@ -211,14 +219,22 @@ function count() {
 function introduce() {
   at("model").textContent = model.name || "Tunesmith";
   document.title = `${model.name || "Tunesmith"} · ${t("play.title")}`;
-  at("task").textContent = model.task ? t(`task.${model.task}`) : "";
-  at("task").hidden = !model.task;
   at("version").textContent = model.version ? `${model.name} ${model.version}.` : "";
-  const question = model.task === "extractive_qa";
-  at("pair-box").hidden = !model.pairs;
-  at("pair-name").textContent = t(question ? "play.question" : "play.pair");
-  at("examples-box").hidden = model.examples.length === 0;
-  at("examples").replaceChildren(...model.examples.map((example) => {
+  at("adapter-box").hidden = model.adapters.length === 0;
+  const before = at("adapter").value;
+  at("adapter").replaceChildren(...model.adapters.map(({ name }) => make("option", { value: name, textContent: name, selected: name === before })));
+  describe();
+}
+
+// What the model that answers is, reads and was asked before.
+function describe() {
+  const own = chosen();
+  at("task").textContent = own.task ? t(`task.${own.task}`) : "";
+  at("task").hidden = !own.task;
+  at("pair-box").hidden = !own.pairs;
+  at("pair-name").textContent = t(own.task === "extractive_qa" ? "play.question" : "play.pair");
+  at("examples-box").hidden = own.examples.length === 0;
+  at("examples").replaceChildren(...own.examples.map((example) => {
     const button = make("button", { type: "button", textContent: told(example) });
     button.addEventListener("click", () => { fill(example); run(); });
     return button;
@@ -236,7 +252,8 @@ async function meet() {
 async function begin() {
   try {
     if (await meet()) {
-      if (model.examples.length && !at("text").value) { fill(model.examples[0]); await run(); }
+      const [first] = chosen().examples;
+      if (first && !at("text").value) { fill(first); await run(); }
       return;
     }
     if (at("key-box").hidden === false) return at("key").focus();
@@ -250,6 +267,7 @@ async function begin() {
 at("ask").addEventListener("submit", (event) => { event.preventDefault(); run(); });
 at("ask").addEventListener("input", count);
 at("key").addEventListener("change", begin);
+at("adapter").addEventListener("change", () => { describe(); count(); if (at("text").value.trim()) run(); });
 at("copy-curl").addEventListener("click", () => copy("curl"));
 at("copy-json").addEventListener("click", () => copy("json"));
 at("forget").addEventListener("click", () => { entries = []; drawHistory(); at("text").focus(); });

@@ -111,7 +111,7 @@ def test_a_damaged_bundle_is_never_served(running, tiny_bundles, tmp_path):
 
 
 def test_before_it_is_ready_it_says_so(running, monkeypatch):
-    from tunesmith.serve import service as module
+    from tunesmith.bundle import golden as module
 
     hold = threading.Event()
     honest = module.prove

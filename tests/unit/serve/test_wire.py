@@ -147,13 +147,13 @@ JSON = st.recursive(
 @given(st.binary(max_size=60) | JSON.map(lambda value: json.dumps(value).encode()))
 def test_any_bytes_are_read_or_refused_with_a_client_error(body):
     try:
-        examples, single = read_request(body, ServeSettings())
+        wanted = read_request(body, ServeSettings())
     except Problem as problem:
         assert 400 <= problem.status < 500
         json.loads(problem.body("id"))
     else:
-        assert examples and all(example.text.strip() for example in examples)
-        assert single == (json.loads(body).get("items") is None)
+        assert wanted.asks and all(ask.example.text.strip() for ask in wanted.asks)
+        assert wanted.single == (json.loads(body).get("items") is None)
 
 
 def resolved(schema, components):
