@@ -6,14 +6,12 @@ with the addition must have the weights of the model's own bundle, and a new pro
 answer the golden rows of each as they were answered there. Only then the folder appears.
 """
 
-import copy
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import torch
 from torch import Tensor, nn
 
 from tunesmith.bundle import golden
@@ -48,17 +46,11 @@ from tunesmith.core.atomic import sync
 from tunesmith.core.errors import ConfigError, ModelFileError, Place
 from tunesmith.core.model import Backbone, Model
 from tunesmith.core.task import WritingTask
-from tunesmith.methods._folded import Folded
-from tunesmith.methods._peft_files import read_adapter
-from tunesmith.models.additions import Update, add, additions_state
+from tunesmith.methods._beside import WeightsMoved, learnt_beside
 from tunesmith.models.checkpoint import Checkpoint
-from tunesmith.models.hub_names import hub_config, hub_state, plain_state
-from tunesmith.models.learnt import learnt_state
+from tunesmith.models.hub_names import hub_config, hub_state
 from tunesmith.models.loading import load_backbone
-from tunesmith.models.surgery import sharing
 
-SAME: Final = 1e-5
-"""How far a weight of the backbone with its addition may lie from that of the model's own bundle"""
 _FOLDED: Final = ("lora", "adalora", "ia3")
 _SMALL: Final = (*_FOLDED, "adapter", "prefix", "soft_prompt", "bitfit", "head_only")
 
@@ -182,24 +174,10 @@ def _learnt(member: Member, own: Bundle, backbone: Backbone) -> dict[str, Tensor
     Raises:
         ConfigError: the backbone with it is not the model.
     """
-    model = Model(sharing(backbone), copy.deepcopy(own.model.head))
-    if own.manifest.additions:
-        add(model, additions_state(own.model))
-    elif member.adapter is not None:
-        read_adapter(model, member.adapter)
-    vectors = {}
-    theirs = plain_state(own.model)
-    for name, tensor in plain_state(model).items():
-        if not name.startswith("backbone.") or torch.equal(tensor, theirs[name]):
-            continue
-        if name.endswith(".bias"):
-            vectors[name] = theirs[name]
-        elif not torch.allclose(tensor, theirs[name], rtol=SAME, atol=SAME):
-            raise _moved(member, own, name)
-    for name, module in list(model.named_modules()):
-        if isinstance(module, Folded):
-            model.set_submodule(name, Update(module.base, module.update()))
-    return learnt_state(Model(model.backbone, own.model.head), vectors)
+    try:
+        return learnt_beside(backbone, own.model, adapter=None if own.manifest.additions else member.adapter)
+    except WeightsMoved as moved:
+        raise _moved(member, own, moved.name) from None
 
 
 def _moved(member: Member, own: Bundle, name: str) -> ConfigError:
@@ -208,7 +186,8 @@ def _moved(member: Member, own: Bundle, name: str) -> ConfigError:
     method = config.get("method") if isinstance(config, dict) else None
     kind = method.get("kind") if isinstance(method, dict) else method
     if kind in _FOLDED and member.adapter is None:
-        why, fix = f"what {kind} learnt is folded into its weights", "name its run folder, which holds adapter/ too."
+        why = f"what {kind} learnt is folded into its weights, and no adapter/ lies beside the bundle"
+        fix = "name its run folder; where the run left no adapter (label matching, blanks, GPT-2), train with adapter."
     else:
         why = f"{kind or 'its method'} changed the weights of the backbone themselves ({name})"
         fix = f"train it with a method that leaves a small addition: {', '.join(_SMALL)}."

@@ -105,12 +105,10 @@ def read(model: Model, found: PeftFolder) -> dict[str, Callable[[], None]]:
 
 def _parts(layer: Wrapped) -> Mapping[str, Tensor]:
     match layer:
-        case Decomposed():
-            own = {"lora_A.weight": layer.lora_A, "lora_B.weight": layer.lora_B}
-            return own | {"lora_magnitude_vector": layer.magnitude}
-        case LowRank():
-            both = since_start(layer)
-            return {"lora_A.weight": both[0], "lora_B.weight": both[1]}
+        case LowRank() | Decomposed():
+            down, up = since_start(layer)
+            own = {"lora_A.weight": down, "lora_B.weight": up}
+            return own | ({"lora_magnitude_vector": layer.magnitude} if isinstance(layer, Decomposed) else {})
         case Singular():
             return {"lora_A": layer.lora_A, "lora_B": layer.lora_B, "lora_E": layer.lora_E}
         case Scaled():

@@ -1,9 +1,13 @@
 """`transformers` opens the folder with its Auto classes and computes the same logits from the same tokens."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
+from tunesmith.bundle.join import Member, join
 from tunesmith.bundle.predictor import Predictor
+from tunesmith.models.checkpoint import locate
 
 TEXT = "my card was stolen in 北京, please help"
 
@@ -64,3 +68,16 @@ def test_the_same_logits(kind, tiny_bundles, unlabelled):
         assert tokenizer("[SEP] good")["input_ids"] == typed, "a typed control token stays text there too"
     padded = tokenizer(["good", "not good"], padding=True, return_tensors="pt")
     assert padded["input_ids"].shape[0] == 2
+
+
+def test_of_several_models_over_one_backbone_it_opens_the_backbone(tiny_bundles, tiny_bert_folder, tmp_path):
+    from transformers import AutoModel
+
+    checkpoint = replace(locate(str(tiny_bert_folder)), fingerprint="0" * 64)
+    members = [Member(kind, tiny_bundles(kind), None) for kind in ("label", "entities")]
+    join(members, checkpoint=checkpoint, out=tmp_path / "desk", proved=lambda draft: None)
+    ours, theirs = (
+        AutoModel.from_pretrained(str(place)).state_dict() for place in (tmp_path / "desk", tiny_bert_folder)
+    )
+    shared = [name for name in ours if "pooler" not in name]
+    assert shared and all(torch.equal(ours[name], theirs[name]) for name in shared)

@@ -1,0 +1,91 @@
+"""Finished runs to one bundle: each by the name of its folder, proved by a process that wrote none of it."""
+
+import json
+from pathlib import Path
+
+import pytest
+from torch.testing import assert_close
+
+from tunesmith.bundle.joined_predictor import JoinedPredictor
+from tunesmith.bundle.predictor import Predictor, as_example
+from tunesmith.core.errors import ConfigError, MissingInputError, ModelFileError, UsageError
+from tunesmith.run.config import parsed
+from tunesmith.run.events import Finished
+from tunesmith.run.folder import opened
+from tunesmith.run.joining import joined
+from tunesmith.run.train import run
+
+
+@pytest.fixture(scope="module")
+def runs(tiny_bert_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three finished runs of seconds over one backbone: intents by lora, places by adapter, full by full tuning."""
+    top = tmp_path_factory.mktemp("runs")
+    texts = [(f"my card {n} is {word} in Rome", word) for n in range(12) for word in ("lost", "good")]
+    labelled = [{"text": text, "label": label} for text, label in texts]
+    marked = [
+        {"text": text, "entities": [{"start": len(text) - 4, "end": len(text), "label": "LOC"}]} for text, _ in texts
+    ]
+    for name, rows in (("labelled", labelled), ("marked", marked)):
+        (top / f"{name}.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    for name, method, data in (
+        ("intents", "lora", "labelled"),
+        ("places", "adapter", "marked"),
+        ("full",) * 2 + ("labelled",),
+    ):
+        table = {
+            "backbone": str(tiny_bert_folder),
+            "data": {"train": f"{data}.jsonl"},
+            "method": {"kind": method},
+            "train": {"length": "2 epochs", "learning_rate": 0.02, "precision": "fp32", "threads": 1},
+        }
+        *_, last = run(parsed(table, folder=top), opened(top / name, resume=False), origins={})
+        assert isinstance(last, Finished)
+    return top
+
+
+def test_runs_are_joined_by_their_names_and_answer_as_before(runs: Path, tmp_path: Path) -> None:
+    manifest = joined([str(runs / "intents"), f"where={runs / 'places'}"], out=tmp_path / "desk")
+    assert manifest.adapters == ("intents", "where")
+    shared = (tmp_path / "desk" / "model.safetensors").stat().st_size
+    assert shared < (runs / "intents" / "bundle" / "model.safetensors").stat().st_size
+    desk, examples = JoinedPredictor.load(tmp_path / "desk"), [as_example("my card 3 is lost in Rome", 1)]
+    for name, folder in (("intents", "intents"), ("where", "places")):
+        alone = Predictor.load(runs / folder / "bundle")
+        assert desk[name].bundle.manifest == alone.bundle.manifest, "evaluation, labels and provenance are kept"
+        found, expected = desk[name].answer(examples), alone.answer(examples)
+        assert_close(found.logits[0], expected.logits[0], rtol=1e-5, atol=1e-5)
+
+
+def test_weights_that_moved_themselves_are_refused_with_the_reason(runs: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="full changed the weights of the backbone themselves") as caught:
+        joined([str(runs / "intents"), str(runs / "full")], out=tmp_path / "desk")
+    assert caught.value.code == "TS-BUNDLE-055" and "lora" in caught.value.fix
+    bare = tmp_path / "bare"
+    bare.symlink_to(runs / "intents" / "bundle")
+    with pytest.raises(ConfigError, match="lora learnt is folded"):
+        joined([str(bare), str(runs / "places")], out=tmp_path / "desk")
+    assert not (tmp_path / "desk").exists()
+
+
+def test_names_that_cannot_be_are_refused(runs: Path, tmp_path: Path) -> None:
+    out = tmp_path / "desk"
+    with pytest.raises(UsageError, match="nothing to join"):
+        joined([str(runs / "intents")], out=out)
+    with pytest.raises(UsageError, match="same name"):
+        joined([str(runs / "intents"), f"INTENTS={runs / 'places'}"], out=out)
+    with pytest.raises(UsageError, match="cannot be the name"):
+        joined([f"../x={runs / 'intents'}", str(runs / "places")], out=out)
+    with pytest.raises(MissingInputError, match="no bundle here"):
+        joined([str(runs / "intents"), str(runs / "nowhere")], out=out)
+    with pytest.raises(MissingInputError, match="no checkpoint folder"):
+        joined([str(runs / "intents"), str(runs / "places")], out=out, backbone="./moved")
+
+
+def test_what_the_new_process_finds_wrong_is_told_here(
+    runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tunesmith.bundle.join.sealed", lambda fields: b"{}")
+    with pytest.raises(ModelFileError, match="was changed after") as caught:
+        joined([str(runs / "intents"), str(runs / "places")], out=tmp_path / "desk")
+    assert caught.value.code == "TS-BUNDLE-007"
+    assert not list(tmp_path.iterdir())
