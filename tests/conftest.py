@@ -4,6 +4,7 @@ import importlib.util
 import json
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -325,6 +326,20 @@ def tiny_bundles(
         )
 
     return make
+
+
+@pytest.fixture(scope="session")
+def tiny_desk(
+    tiny_bundles: Callable[[str], Path], tiny_bert_folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """Three of `tiny_bundles` side by side in one bundle: `label`, `entities` and `pair`. Copy it to change it."""
+    from tunesmith.bundle.join import Member, join
+
+    checkpoint = replace(locate(str(tiny_bert_folder)), fingerprint="0" * 64)
+    members = [Member(kind, tiny_bundles(kind), None) for kind in ("label", "entities", "pair")]
+    out = tmp_path_factory.mktemp("side-by-side") / "desk"
+    join(members, checkpoint=checkpoint, out=out, proved=lambda draft: None)
+    return out
 
 
 @pytest.fixture

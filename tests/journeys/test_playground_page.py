@@ -32,14 +32,15 @@ def browser():
 
 
 @pytest.fixture(scope="module")
-def service(tiny_bundles):
-    """`service(kind, *keys)`: a ready service of that bundle, shared by the tests of this file."""
+def service(tiny_bundles, tiny_desk):
+    """`service(kind, *keys)`: a ready service of that bundle, or of several as "desk", shared by the tests here."""
     made = {}
 
     def make(kind, *keys):
         if (kind, keys) not in made:
             settings = ServeSettings(port=0, drain_seconds=0.0)
-            made[kind, keys] = Running(tiny_bundles(kind), settings, keys=keys, log=io.StringIO())
+            folder = tiny_desk if kind == "desk" else tiny_bundles(kind)
+            made[kind, keys] = Running(folder, settings, keys=keys, log=io.StringIO())
         running = made[kind, keys]
         until = time.monotonic() + 60
         while not running.service.ready and time.monotonic() < until:
@@ -165,6 +166,24 @@ def test_a_question_has_a_field_of_its_own_and_its_answer_is_marked(visit, servi
     assert marked == ([] if answer["answer"] is None else [answer["answer"]])
     page.click("[data-language]")
     assert page.inner_text("#pair-name") == "问题"
+
+
+def test_of_several_models_one_is_chosen(visit, service):
+    page = visit(service("desk").url)
+    page.wait_for_selector("#answer .bar.chosen")
+    names = page.locator("#adapter option").evaluate_all("nodes => nodes.map(node => node.value)")
+    assert names == ["label", "entities", "pair"] and page.is_hidden("#pair")
+    page.select_option("#adapter", "entities")
+    page.wait_for_selector("#answer mark.entity")
+    assert json.loads(page.text_content("#json"))["adapter"] == "entities"
+    page.select_option("#adapter", "pair")
+    assert page.is_visible("#pair") and page.inner_text("#task") != ""
+    page.fill("#pair", "not good")
+    page.click("#run")
+    page.wait_for_selector("#answer .verdict")
+    page.locator("#history button").last.click()
+    assert page.input_value("#adapter") == "label" and page.is_hidden("#pair")
+    assert '"adapter":"label"' in page.text_content("#curl")
 
 
 def test_the_keyboard_is_enough(visit, service):

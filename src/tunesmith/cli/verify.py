@@ -27,3 +27,6 @@ def verify(
         f"as they were, {found.seconds:.2f} s",
         highlight=False,
     )
+    if found.adapters:
+        each = ", ".join(f"{plain(name)} {rows}" for name, rows in found.adapters.items())
+        out.print(f"   {each}", highlight=False)

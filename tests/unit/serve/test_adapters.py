@@ -1,30 +1,16 @@
 """Several models behind one address: each request names who answers, and all of them share batches."""
 
-from dataclasses import replace
-
 import pytest
 
-from tunesmith.bundle.join import Member, join
 from tunesmith.bundle.predictor import Predictor
-from tunesmith.models.checkpoint import locate
 from tunesmith.serve.batcher import Ask
 from tunesmith.serve.models import models_in
 
 KINDS = ("label", "entities", "pair")
 
 
-@pytest.fixture(scope="module")
-def desk(tiny_bundles, tiny_bert_folder, tmp_path_factory):
-    """A bundle of three models."""
-    checkpoint = replace(locate(str(tiny_bert_folder)), fingerprint="0" * 64)
-    members = [Member(kind, tiny_bundles(kind), None) for kind in KINDS]
-    out = tmp_path_factory.mktemp("desk") / "desk"
-    join(members, checkpoint=checkpoint, out=out, proved=lambda draft: None)
-    return out
-
-
-def test_one_text_or_many_to_one_model_or_several(desk, running, tiny_bundles):
-    _, client, log = running(folder=desk)
+def test_one_text_or_many_to_one_model_or_several(tiny_desk, running, tiny_bundles):
+    _, client, log = running(folder=tiny_desk)
     alone = Predictor.load(tiny_bundles("label")).predict("not good")
     said = client.post("/v1/predict", json={"adapter": "label", "text": "not good"})
     assert said.status_code == 200 and said.json()["adapter"] == "label" and said.json()["model"] == "desk"
@@ -40,8 +26,8 @@ def test_one_text_or_many_to_one_model_or_several(desk, running, tiny_bundles):
     assert '"adapters": ["entities", "label"]' in log.until('"adapters": ["entities", "label"]')
 
 
-def test_who_names_no_model_or_another_is_told_which_there_are(desk, running):
-    _, client, _ = running(folder=desk)
+def test_who_names_no_model_or_another_is_told_which_there_are(tiny_desk, running):
+    _, client, _ = running(folder=tiny_desk)
     for body in ({"text": "good"}, {"text": "good", "adapter": "mood"}, {"text": "good", "adapter": []}):
         refused = client.post("/v1/predict", json=body)
         assert refused.status_code == 422
@@ -52,15 +38,15 @@ def test_who_names_no_model_or_another_is_told_which_there_are(desk, running):
     assert plain.post("/v1/predict", json={"text": "good", "adapter": "label"}).status_code == 422
 
 
-def test_a_text_counts_as_often_as_it_is_read(desk, running):
-    _, client, _ = running(folder=desk, max_items=3)
+def test_a_text_counts_as_often_as_it_is_read(tiny_desk, running):
+    _, client, _ = running(folder=tiny_desk, max_items=3)
     items = [{"text": "good"}, {"text": "bad"}]
     assert client.post("/v1/predict", json={"adapter": "label", "items": items}).status_code == 200
     assert client.post("/v1/predict", json={"adapter": ["label", "entities"], "items": items}).status_code == 413
 
 
-def test_what_one_model_cannot_read_does_not_fail_another(desk):
-    models = models_in(desk)
+def test_what_one_model_cannot_read_does_not_fail_another(tiny_desk):
+    models = models_in(tiny_desk)
     models.verify()
     models.load()
     models.prove("fp32", batch_tokens=4096)
@@ -72,8 +58,8 @@ def test_what_one_model_cannot_read_does_not_fail_another(desk):
     assert tokens[0] == tokens[2] > tokens[1] == tokens[3] > 0
 
 
-def test_the_description_and_the_metrics_name_the_models(desk, running):
-    _, client, _ = running(folder=desk)
+def test_the_description_and_the_metrics_name_the_models(tiny_desk, running):
+    _, client, _ = running(folder=tiny_desk)
     client.post("/v1/predict", json={"adapter": ["label", "entities"], "text": "good"})
     about = client.get("/v1/model").json()
     assert (about["name"], about["task"], about["labels"]) == ("desk", None, [])
