@@ -30,32 +30,29 @@ def joined(sources: Sequence[str], *, out: Path, backbone: str | None = None) ->
     """
     members = [_member(source) for source in sources]
     names = [member.name for member in members]
-    if len(members) < 2 or len({name.casefold() for name in names}) < len(names):
-        few = len(members) < 2
+    if len(members) < 2:
+        raise UsageError("there is nothing to join", code="TS-RUN-040", fix="name two runs at least.")
+    if len({name.casefold() for name in names}) < len(names):
         raise UsageError(
-            "there is nothing to join" if few else "two models would have the same name",
-            code="TS-RUN-040",
-            fix="name two runs at least." if few else "give names of their own: NAME=FOLDER.",
+            "two models would have the same name", code="TS-RUN-042", fix="give names of their own: NAME=FOLDER."
         )
     return join(members, checkpoint=_checkpoint(members, backbone), out=out, proved=_proved)
 
 
 def _member(source: str) -> Member:
-    name, given, folder = source.rpartition("=")
-    path = Path(folder)
-    bundle = bundle_in(path)
-    own = bundle.parent if bundle != path else path.absolute().parent
-    if not given:
-        name = path.resolve().name if bundle != path or path.resolve().name != "bundle" else own.resolve().name
+    named, _, folder = ("", "", source) if Path(source).is_dir() else source.partition("=")
+    bundle = bundle_in(Path(folder or named)).absolute()
+    run = bundle.parent if bundle.name == "bundle" else None
+    name = named if folder and named else (run or bundle).name
     if not NAME.fullmatch(name):
         raise UsageError(
             f"{name!r} cannot be the name of an adapter",
             code="TS-RUN-041",
-            place=Place(file=folder),
+            place=Place(file=folder or named),
             fix="give one: NAME=FOLDER, of letters, digits, - and _, at most 64.",
         )
-    adapter = RunFolder(own).adapter if bundle.name == "bundle" else None
-    return Member(name, bundle, adapter if adapter is not None and adapter.is_dir() else None)
+    adapter = RunFolder(run).adapter if run else None
+    return Member(name, bundle, adapter if adapter and adapter.is_dir() else None)
 
 
 def _checkpoint(members: Sequence[Member], backbone: str | None) -> Checkpoint:

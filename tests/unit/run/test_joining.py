@@ -75,6 +75,10 @@ def test_names_that_cannot_be_are_refused(runs: Path, tmp_path: Path) -> None:
         joined([str(runs / "intents"), f"INTENTS={runs / 'places'}"], out=out)
     with pytest.raises(UsageError, match="cannot be the name"):
         joined([f"../x={runs / 'intents'}", str(runs / "places")], out=out)
+    odd = tmp_path / "lr=3"
+    odd.symlink_to(runs / "places")
+    with pytest.raises(UsageError, match="'lr=3' cannot be the name"):
+        joined([str(runs / "intents"), str(odd)], out=out)
     with pytest.raises(MissingInputError, match="no bundle here"):
         joined([str(runs / "intents"), str(runs / "nowhere")], out=out)
     with pytest.raises(MissingInputError, match="no checkpoint folder"):
