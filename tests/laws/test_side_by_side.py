@@ -32,7 +32,7 @@ FORMS: dict[str, list[dict[str, object]]] = {
     "ia3": [{}, {"inner": False, "targets": ["query", "up", "output"]}],
     "adapter": [{}, {"placement": "houlsby", "size": 3}],
     "prefix": [{"length": 4}, {"length": 3, "projected": True, "hidden": 5}],
-    "soft_prompt": [{"length": 3}, {"length": 2, "network": "mlp"}],
+    "soft_prompt": [{"length": 3}, {"length": 2, "network": "mlp"}, {"length": 2, "network": "lstm"}],
 }
 """The other kinds in their plain form"""
 LARGE = ("full", "layer_freeze")

@@ -31,7 +31,8 @@ async function call(path, body) {
 }
 
 // Of several models over one backbone, the one that is chosen; else the model itself.
-const chosen = () => model.adapters.find((own) => own.name === at("adapter").value) ?? model.adapters[0] ?? model;
+const named = (name) => model.adapters.find((own) => own.name === name);
+const chosen = () => named(at("adapter").value) ?? model.adapters[0] ?? model;
 const question = () => ({
   ...(model.adapters.length ? { adapter: chosen().name } : {}),
   text: at("text").value,
@@ -172,7 +173,7 @@ const summary = ({ result }) => {
 };
 
 // What tells one request from others comes first, since the rest may be cut off: many questions share a text.
-const told = ({ text, pair }) => (model.task === "extractive_qa" ? [pair, text] : [text, pair]).filter(Boolean).join(" / ");
+const told = ({ text, pair, adapter }) => [adapter, ...((named(adapter) ?? chosen()).task === "extractive_qa" ? [pair, text] : [text, pair])].filter(Boolean).join(" / ");
 
 function drawHistory() {
   at("history-box").hidden = entries.length === 0;
