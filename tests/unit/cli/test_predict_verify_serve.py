@@ -182,7 +182,7 @@ def served_as(monkeypatch, *words, url="http://127.0.0.1:8000"):
 
     def instead(_folder, settings, *, started, **_):
         made.append(settings)
-        started(SimpleNamespace(service=SimpleNamespace(name="a[b]"), url=url))
+        started(SimpleNamespace(service=SimpleNamespace(name="a[b]", adapters=()), url=url))
 
     monkeypatch.setattr(serving, "serve", instead)
     return made, run("serve", "bundle", *words).stderr
