@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from torch.testing import assert_close
 
-from tunesmith.bundle.joined_predictor import JoinedPredictor
+from tunesmith.bundle.join import prove_written
+from tunesmith.bundle.joined_predictor import JoinedPredictor, Questions
 from tunesmith.bundle.predictor import Predictor, as_example
 from tunesmith.core.errors import ConfigError, MissingInputError, ModelFileError, UsageError
 from tunesmith.run.config import parsed
@@ -93,3 +94,31 @@ def test_what_the_new_process_finds_wrong_is_told_here(
         joined([str(runs / "intents"), str(runs / "places")], out=tmp_path / "desk")
     assert caught.value.code == "TS-BUNDLE-007"
     assert not list(tmp_path.iterdir())
+
+
+def test_models_over_a_decoder_share_its_weights_and_answer_in_turn(
+    tiny_chat_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [{"text": f"my card {n} is {word}", "label": word} for n in range(8) for word in ("lost", "good")]
+    (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    for method in ("lora", "prefix"):
+        table = {
+            "backbone": str(tiny_chat_folder),
+            "data": {"train": "rows.jsonl"},
+            "method": {"kind": method},
+            "train": {"length": "1 epoch", "learning_rate": 0.02, "precision": "fp32", "threads": 1},
+        }
+        *_, last = run(parsed(table, folder=tmp_path), opened(tmp_path / method, resume=False), origins={})
+        assert isinstance(last, Finished)
+    monkeypatch.setattr("tunesmith.run.joining._proved", prove_written)
+    joined([str(tmp_path / "lora"), str(tmp_path / "prefix")], out=tmp_path / "desk")
+    desk, example = JoinedPredictor.load(tmp_path / "desk"), as_example("my card 3 is lost", 1)
+    words = {desk[name].bundle.model.get_parameter("backbone.words.weight").data_ptr() for name in desk.adapters}
+    assert len(words) == 1
+    for answered, name in zip(
+        desk.answer([Questions(name, [example]) for name in desk.adapters]), desk.adapters, strict=True
+    ):
+        alone = Predictor.load(tmp_path / name / "bundle").answer([example])
+        assert_close(answered.logits[0], alone.logits[0], rtol=1e-5, atol=1e-5)
+    with pytest.raises(UsageError, match="fp32 only"):
+        JoinedPredictor.load(tmp_path / "desk", precision="bf16")
