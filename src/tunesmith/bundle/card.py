@@ -85,8 +85,8 @@ def answers_of(manifest: Manifest) -> list[str]:
     if manifest.task["kind"] == "generation":
         return ["An answer that is written token by token. It may be wrong, and may state what was never said."]
     if manifest.task["kind"] == "joint_classification":
-        found = ", ".join(f"`{_plain(label)}`" for label in manifest.task["entity_labels"])
-        said = ", ".join(f"`{_plain(label)}`" for label in manifest.task["labels"])
+        found = ", ".join(f"`{plain(label)}`" for label in manifest.task["entity_labels"])
+        said = ", ".join(f"`{plain(label)}`" for label in manifest.task["labels"])
         return [f"One label of a text, of: {said}.", "", f"The entities in it, of: {found}."]
     if not manifest.labels:
         return [f"A score for a {'text' if manifest.task['kind'] == 'text_regression' else 'pair of texts'}."]

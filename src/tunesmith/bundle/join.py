@@ -48,7 +48,8 @@ from tunesmith.core.model import Backbone, Model
 from tunesmith.core.task import WritingTask
 from tunesmith.methods._beside import WeightsMoved, learnt_beside
 from tunesmith.models.checkpoint import Checkpoint
-from tunesmith.models.hub_names import hub_config, hub_state
+from tunesmith.models.hub_config import hub_config
+from tunesmith.models.hub_names import hub_state
 from tunesmith.models.loading import load_backbone
 
 _FOLDED: Final = ("lora", "adalora", "ia3")

@@ -48,7 +48,8 @@ from tunesmith.core.model import Model
 from tunesmith.core.task import RankingTask, Task, WritingTask
 from tunesmith.core.tokenizer import Tokenizer
 from tunesmith.models.additions import additions, additions_state
-from tunesmith.models.hub_names import Problem, hub_config, hub_state
+from tunesmith.models.hub_config import Problem, hub_config
+from tunesmith.models.hub_names import hub_state
 
 PARITY: Final = 1e-4
 """How far a logit on disk may lie from the one in memory, on top of the same share of its size."""

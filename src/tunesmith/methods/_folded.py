@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from tunesmith.core.method import Mergeable
-from tunesmith.models.joined import joined
+from tunesmith.models.projection import projected
 
 
 class Folded(Mergeable):
@@ -33,7 +33,7 @@ class Folded(Mergeable):
 
     def forward(self, x: Tensor) -> Tensor:
         """[..., in] to [..., out]."""
-        return joined(x, (self,))
+        return projected(x, (self,))
 
     def merged(self) -> nn.Module:
         """The plain layer with what was learnt in its weight and bias."""

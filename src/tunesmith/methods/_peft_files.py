@@ -21,7 +21,8 @@ from tunesmith.methods import _peft_layers, _peft_prompts
 from tunesmith.methods._peft_folder import CONFIG as CONFIG
 from tunesmith.methods._peft_folder import WEIGHTS as WEIGHTS
 from tunesmith.methods._peft_folder import read, write
-from tunesmith.models.hub_names import Problem, has_class, hub_name
+from tunesmith.models.hub_config import Problem, has_class
+from tunesmith.models.hub_names import hub_name
 from tunesmith.models.surgery import merge
 
 _LAYERS = ("LORA", "ADALORA", "IA3")

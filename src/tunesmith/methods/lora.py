@@ -4,7 +4,7 @@
     scale = alpha / r, or with `rank_stabilized` alpha / sqrt(r)
 
 The update is folded into the weight once in each forward pass and the layer runs as if it were plain: one product of
-[N, in] with [in, out]. On the way back the gradient of W' is never formed (models/joined.py).
+[N, in] with [in, out]. On the way back the gradient of W' is never formed (models/projection.py).
 
 When to use it: little memory, many tasks over one backbone, few rows, or a backbone that must not forget. `full`
 reaches a little further with many rows.

@@ -25,7 +25,7 @@ from tunesmith.models.attention import AttentionCore, Layout, core_on, layout
 from tunesmith.models.decoder_shape import DecoderShape
 from tunesmith.models.dropout import Dropout
 from tunesmith.models.inserted_rows import behind, insert
-from tunesmith.models.joined import joined
+from tunesmith.models.projection import projected
 from tunesmith.models.prompt_slot import PromptSlot
 from tunesmith.models.root_mean_square import RootMeanSquareNorm
 from tunesmith.models.rotary import Turn, turn_at, turned
@@ -41,7 +41,7 @@ class DecoderAttention(nn.Module):
         self.heads, self.groups = shape.heads, shape.heads // shape.shared_heads
         self.probability = shape.attention_dropout
         queried, shared = shape.heads * shape.head_size, shape.shared_heads * shape.head_size
-        self.sizes = (queried, shared, shared)
+        self.sizes = [queried, shared, shared]
         inside, outside = shape.attention_biases
         self.query = UnfilledLinear(shape.width, queried, bias=inside)
         self.key = UnfilledLinear(shape.width, shared, bias=inside)
@@ -54,7 +54,7 @@ class DecoderAttention(nn.Module):
 
     def forward(self, x: Tensor, turn: Turn | None, layout: Layout) -> Tensor:
         """[N, D] to [N, H d], which is still to be projected by `output`."""
-        qkv = joined(x, (self.query, self.key, self.value))
+        qkv = projected(x, (self.query, self.key, self.value))
         if self.query_norm is not None and self.key_norm is not None:
             query, key, value = torch.split(qkv, self.sizes, 1)
             qkv = torch.cat([_by_head(self.query_norm, query), _by_head(self.key_norm, key), value], 1)

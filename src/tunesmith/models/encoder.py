@@ -6,8 +6,8 @@
 
 No padded row is ever multiplied: only `attend` knows where a window ends. Where a head reads some rows only, the last
 layer goes on with those once they have attended to all. `query`, `key` and `value` may be replaced by modules that
-expose `weight` and `bias` (joined.py), other linear layers, the attention core and the place for a prompt by whatever
-has the same inputs and outputs (additions.py).
+expose `weight` and `bias` (projection.py), other linear layers, the attention core and the place for a prompt by
+whatever has the same inputs and outputs (additions.py).
 
 Shapes: N rows, M of them that are read, D width, E embedding width, I inner width.
 """
@@ -26,7 +26,7 @@ from tunesmith.models.activations import ACTIVATIONS
 from tunesmith.models.attention import AttentionCore, Layout, core_on, layout
 from tunesmith.models.dropout import Dropout
 from tunesmith.models.inserted_rows import behind, insert
-from tunesmith.models.joined import joined
+from tunesmith.models.projection import projected
 from tunesmith.models.prompt_slot import PromptSlot
 from tunesmith.models.row_counts import at
 from tunesmith.models.shape import Shape
@@ -85,7 +85,7 @@ class Attention(nn.Module):
         ):  # a short request: copying rows is less than copying weights
             qkv = torch.cat([F.linear(x, part.weight, part.bias) for part in parts], 1)
         else:
-            qkv = joined(x, parts)
+            qkv = projected(x, parts)
         mixed: Tensor = self.core(qkv, layout, heads=self.heads, dropout=self.probability if self.training else 0.0)
         return mixed
 

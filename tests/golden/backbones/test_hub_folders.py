@@ -13,7 +13,8 @@ from torch import Tensor
 from tunesmith.core.batch import Batch
 from tunesmith.core.model import Model
 from tunesmith.models.heads import answer_head, sequence_head, token_head
-from tunesmith.models.hub_names import hub_config, hub_state, load_hub_state
+from tunesmith.models.hub_config import hub_config
+from tunesmith.models.hub_names import hub_state, load_hub_state
 from tunesmith.models.loading import build_backbone
 
 SIZES = {

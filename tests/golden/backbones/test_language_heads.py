@@ -16,7 +16,8 @@ from tunesmith.methods.full import Full
 from tunesmith.methods.head_only import HeadOnly
 from tunesmith.methods.lora import Lora
 from tunesmith.models.checkpoint import locate
-from tunesmith.models.hub_names import hub_config, hub_state, load_hub_state
+from tunesmith.models.hub_config import hub_config
+from tunesmith.models.hub_names import hub_state, load_hub_state
 from tunesmith.models.language_head import language_head
 from tunesmith.models.loading import build_backbone, load_backbone
 from tunesmith.models.surgery import apply_method, compact_vocabulary

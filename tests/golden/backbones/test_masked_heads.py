@@ -19,7 +19,8 @@ from tunesmith.methods.full import Full
 from tunesmith.methods.lora import Lora
 from tunesmith.models.checkpoint import locate
 from tunesmith.models.encoder import Encoder
-from tunesmith.models.hub_names import hub_config, hub_state, load_hub_state
+from tunesmith.models.hub_config import hub_config
+from tunesmith.models.hub_names import hub_state, load_hub_state
 from tunesmith.models.loading import build_backbone, load_backbone
 from tunesmith.models.masked_head import blank_head
 from tunesmith.models.surgery import apply_method, compact_vocabulary

@@ -18,7 +18,8 @@ from tunesmith.core.model import Model
 from tunesmith.core.rooms import TASKS
 from tunesmith.models.checkpoint import locate
 from tunesmith.models.decoder import Decoder
-from tunesmith.models.hub_names import hub_config, hub_name, hub_state, load_hub_state
+from tunesmith.models.hub_config import hub_config
+from tunesmith.models.hub_names import hub_name, hub_state, load_hub_state
 from tunesmith.models.loading import build_backbone, load_backbone
 
 LLAMA = {

@@ -23,7 +23,8 @@ from tunesmith.models.decoding import Decoding
 from tunesmith.models.hosted import HostedBackbone
 from tunesmith.models.hosted_decoder import HostedDecoder
 from tunesmith.models.hosted_head import ClassHead
-from tunesmith.models.hub_names import hub_config, hub_name, hub_state, load_hub_state
+from tunesmith.models.hub_config import hub_config
+from tunesmith.models.hub_names import hub_name, hub_state, load_hub_state
 from tunesmith.models.language_head import language_head
 from tunesmith.models.loading import build_backbone, load_backbone
 from tunesmith.models.recomputed import RecomputedModel

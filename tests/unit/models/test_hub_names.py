@@ -10,7 +10,8 @@ from tunesmith.core.errors import ModelFileError
 from tunesmith.core.model import Backbone, Model
 from tunesmith.models.families import DECODERS, FAMILIES
 from tunesmith.models.heads import sequence_head
-from tunesmith.models.hub_names import TABLES, from_hub, hub_config, hub_name, hub_state, load_hub_state, to_hub
+from tunesmith.models.hub_config import hub_config
+from tunesmith.models.hub_names import TABLES, from_hub, hub_name, hub_state, load_hub_state, to_hub
 from tunesmith.models.loading import build_backbone
 
 SMALL = {"hidden_size": 8, "num_hidden_layers": 12, "num_attention_heads": 2, "intermediate_size": 8, "vocab_size": 9}

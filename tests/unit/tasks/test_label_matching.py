@@ -15,7 +15,8 @@ from tunesmith.core.example import Example, Source
 from tunesmith.core.model import Backbone, Model
 from tunesmith.core.rooms import TASKS
 from tunesmith.core.tokenizer import Tokenizer
-from tunesmith.models.hub_names import hub_config, hub_state
+from tunesmith.models.hub_config import hub_config
+from tunesmith.models.hub_names import hub_state
 from tunesmith.models.inference import logits_of
 from tunesmith.models.sentence_vectors import sentence_vectors
 from tunesmith.tasks.label_matching import MOST_ROWS, ROWS_WEIGH, LabelMatching, readable

@@ -14,7 +14,8 @@ from tunesmith.core.example import Example, Gold, Source
 from tunesmith.core.model import Backbone, Model
 from tunesmith.core.rooms import TASKS
 from tunesmith.core.tokenizer import Tokenizer
-from tunesmith.models.hub_names import hub_config, hub_state
+from tunesmith.models.hub_config import hub_config
+from tunesmith.models.hub_names import hub_state
 from tunesmith.models.inference import logits_of
 from tunesmith.tasks._pairs import kept_lengths
 from tunesmith.tasks.pair_matching import PairMatching

@@ -7,7 +7,7 @@ from torch.nn.functional import linear
 from torch.testing import assert_close
 
 from tunesmith.core.rooms import METHODS
-from tunesmith.models.joined import joined
+from tunesmith.models.projection import projected
 
 WIDTH, OUT = 12, (8, 4, 6)
 
@@ -51,7 +51,7 @@ def test_the_short_way_back_gives_the_gradients_of_the_long_one(kind: str, bias:
     biases = torch.cat([part.bias for part in parts]) if bias else None
     long = linear(x, weight, biases)
     expected = gradients(parts, long, x)
-    short = joined(x, parts)
+    short = projected(x, parts)
     assert torch.equal(short, long)
     found = gradients(parts, short, x)
     assert found.keys() == expected.keys() and sum(value is not None for value in found.values()) >= 5
@@ -64,7 +64,7 @@ def test_the_short_way_back_gives_the_gradients_of_the_long_one(kind: str, bias:
 
 def test_a_frozen_input_asks_for_no_gradient() -> None:
     parts = layers("lora")
-    joined(torch.randn(5, WIDTH), parts).sum().backward()
+    projected(torch.randn(5, WIDTH), parts).sum().backward()
     assert all(p.grad is not None for p in parts[0].parameters() if p.requires_grad)
 
 
@@ -72,7 +72,7 @@ def test_a_plain_layer_that_learns_beside_an_update_still_learns() -> None:
     parts = layers("lora")
     parts[1].requires_grad_(True)
     x = torch.randn(5, WIDTH)
-    joined(x, parts).sum().backward()
+    projected(x, parts).sum().backward()
     for parameter in parts[1].parameters():
         assert parameter.grad is not None and float(parameter.grad.abs().sum()) > 0
 
@@ -80,7 +80,7 @@ def test_a_plain_layer_that_learns_beside_an_update_still_learns() -> None:
 def test_under_autocast_a_product_has_the_type_of_autocast() -> None:
     parts = layers("lora")
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        y = joined(torch.randn(5, WIDTH), parts)
+        y = projected(torch.randn(5, WIDTH), parts)
     assert y.dtype == torch.bfloat16
     y.float().sum().backward()
     assert all(p.grad is not None for p in parts[0].parameters() if p.requires_grad)
@@ -89,4 +89,4 @@ def test_under_autocast_a_product_has_the_type_of_autocast() -> None:
 def test_layers_without_an_update_are_one_product() -> None:
     parts = layers("none")
     x = torch.randn(5, WIDTH)
-    assert_close(joined(x, parts), torch.cat([part(x) for part in parts], 1))
+    assert_close(projected(x, parts), torch.cat([part(x) for part in parts], 1))

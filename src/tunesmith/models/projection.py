@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from tunesmith.core.method import LowRankUpdate
 
 
-def joined(x: Tensor, parts: Sequence[nn.Module]) -> Tensor:
+def projected(x: Tensor, parts: Sequence[nn.Module]) -> Tensor:
     """[..., in] to [..., sum of out]: what each part makes of x, side by side.
 
     A part is a linear layer, or what a method put in its place and that exposes `weight` and `bias`. All parts have a
