@@ -61,8 +61,8 @@ class IA3(Method):
 
     @property
     def learning_rate(self) -> float:
-        """1.5e-2 at width 384: a factor near 1 has far to go."""
-        return 1.5e-2
+        """2e-2 at width 384: a factor near 1 has far to go."""
+        return 2e-2
 
     def wrappers(self, places: Mapping[str, nn.Module]) -> Mapping[str, nn.Module]:
         """A `Scaled` layer around each target and each end of a feed-forward part.
