@@ -11,7 +11,7 @@ import json
 from collections.abc import Sequence
 from typing import Any, Final
 
-from tunesmith.core.prediction import LabelAndScoredSpans, Prediction, Ranked, ScoredSpan
+from tunesmith.core.prediction import LabelAndScoredSpans, Prediction, Ranked, ScoredNode, ScoredSpan
 
 DIGITS: Final = 6
 """Decimal places of confidences."""
@@ -22,7 +22,8 @@ def answer_of(prediction: Prediction) -> dict[str, Any]:
 
     Documents are `{id, text, score}`, the nearest first.
     Entities are `{start, end, label, text, confidence}` in code points of the text, `end` exclusive. `scores` lists
-    every label from likely to unlikely. What answers a question (the pair) is `answer`, the text from `start` to
+    every label from likely to unlikely. A label of a tree has beside it the `levels` on the way down to it, each with its
+    confidence. What answers a question (the pair) is `answer`, the text from `start` to
     `end`, or null where the text holds none. `truncated` is there where characters were not read.
     """
     said = prediction.predicted
@@ -34,6 +35,8 @@ def answer_of(prediction: Prediction) -> dict[str, Any]:
     elif isinstance(said, tuple) and said and isinstance(said[0], Ranked):
         found = [item for item in said if isinstance(item, Ranked)]
         answer = {"documents": [{"id": i.id, "text": i.text, "score": round(i.score, DIGITS)} for i in found]}
+    elif isinstance(said, tuple) and said and isinstance(said[-1], ScoredNode):
+        answer = {"label": said[-1].label, "levels": [_level(node) for node in said if isinstance(node, ScoredNode)]}
     elif isinstance(said, tuple) and prediction.scores:
         answer = {"labels": [str(label) for label in said]}
     elif isinstance(said, tuple) and prediction.pair is not None:  # entities are looked for in one text
@@ -42,7 +45,7 @@ def answer_of(prediction: Prediction) -> dict[str, Any]:
         answer = {"entities": [_entity(prediction.text, item) for item in said if isinstance(item, ScoredSpan)]}
     else:
         answer = {"score": round(float(said), DIGITS)}
-    if prediction.confidence is not None and (not isinstance(said, tuple) or "answer" in answer):
+    if prediction.confidence is not None and (not isinstance(said, tuple) or answer.keys() & {"answer", "levels"}):
         answer["confidence"] = round(prediction.confidence, DIGITS)
     if prediction.scores:
         ranked = sorted(prediction.scores.items(), key=lambda item: -item[1])
@@ -80,6 +83,10 @@ def _found(text: str, said: Sequence[ScoredSpan | Ranked | str]) -> dict[str, An
         if isinstance(span, ScoredSpan):
             return {"answer": text[span.start : span.end], "start": span.start, "end": span.end}
     return {"answer": None}
+
+
+def _level(node: ScoredNode) -> dict[str, Any]:
+    return {"label": node.label, "confidence": round(node.confidence, DIGITS)}
 
 
 def _entity(text: str, span: ScoredSpan) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from tunesmith.bundle.predictor import Predictor
 from tunesmith.core.batch import Encoding, collate
 from tunesmith.core.example import Example
 from tunesmith.core.model import Model
-from tunesmith.core.prediction import LabelAndScoredSpans, Prediction, Ranked, ScoredSpan
+from tunesmith.core.prediction import LabelAndScoredSpans, Prediction, Ranked, ScoredNode, ScoredSpan
 
 MOST: Final = 1000
 """Examples looked at: the distributions are steady well before."""
@@ -66,7 +66,10 @@ def described(predictor: Predictor, examples: Sequence[Example]) -> bytes:
 
 
 def labels_of(prediction: Prediction) -> list[str]:
-    """The labels an answer names, with repetition, or the id of the document that was found first; none for a score."""
+    """The labels an answer names, with repetition, or the id of the document that was found first; none for a score.
+
+    Of a path down a tree of labels the last node counts.
+    """
     said = prediction.predicted
     if isinstance(said, LabelAndScoredSpans):
         return [said.label, *(span.label for span in said.spans)]
@@ -76,6 +79,8 @@ def labels_of(prediction: Prediction) -> list[str]:
         return []
     if said and isinstance(said[0], Ranked):
         return [said[0].id]
+    if said and isinstance(said[-1], ScoredNode):
+        return [said[-1].label]
     return [item.label if isinstance(item, ScoredSpan) else item for item in said if not isinstance(item, Ranked)]
 
 

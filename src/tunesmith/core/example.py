@@ -51,9 +51,16 @@ class Relevant:
     grade: float = 1.0
 
 
-Gold = tuple[Span, ...] | str | tuple[str, ...] | LabelAndSpans | float | tuple[Relevant, ...]
-"""Spans of entities or of answers, one label or written answer, several of them, a label with spans, a score, or the
-documents that answer: the task knows which."""
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A node of a tree of labels: `label` is the whole path down to it."""
+
+    label: str
+
+
+Gold = tuple[Span, ...] | str | tuple[str, ...] | LabelAndSpans | float | tuple[Relevant, ...] | tuple[Node, ...]
+"""Spans of entities or of answers, one label or written answer, several of them, a label with spans, a score, the
+documents that answer, or the nodes on the way down a tree of labels: the task knows which."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

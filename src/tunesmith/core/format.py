@@ -51,6 +51,7 @@ ROWS: Mapping[str, Rows] = {
 
 READ_AS: Mapping[str, TaskKind] = {
     "cloze_classification": "text_classification",
+    "hierarchical_classification": "text_classification",
     "label_matching": "text_classification",
 }
 """Kinds of task whose rows look like those of another kind"""

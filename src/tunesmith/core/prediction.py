@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from tunesmith.core.conversation import Conversation, Message
-from tunesmith.core.example import Example, Gold, LabelAndSpans, Relevant, Source, Span
+from tunesmith.core.example import Example, Gold, LabelAndSpans, Node, Relevant, Source, Span
 from tunesmith.core.markup import bars, framed, highlighted
 
 
@@ -45,14 +45,30 @@ class Ranked:
     score: float
 
 
-Answer = tuple[ScoredSpan, ...] | str | tuple[str, ...] | LabelAndScoredSpans | float | tuple[Ranked, ...]
-"""Scored spans, one label or written answer, several labels, a label with scored spans, a score, or documents, the best
-first: the predicted counterpart of `Gold`."""
+@dataclass(frozen=True, slots=True)
+class ScoredNode:
+    """A node of a tree of labels with the probability that the text belongs below it."""
+
+    label: str
+    confidence: float
+
+
+Answer = (
+    tuple[ScoredSpan, ...]
+    | str
+    | tuple[str, ...]
+    | LabelAndScoredSpans
+    | float
+    | tuple[Ranked, ...]
+    | tuple[ScoredNode, ...]
+)
+"""Scored spans, one label or written answer, several labels, a label with scored spans, a score, documents, the best
+first, or the nodes on the way down to a label: the predicted counterpart of `Gold`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prediction:
-    """One answer. `scores` maps every label to its probability for the classification tasks, else is empty.
+    """One answer. `scores` maps every label (or node) to its probability for the classification tasks, else is empty.
 
     `truncated` counts the characters that the model never saw; whatever lies there counts as missed.
     """
@@ -140,7 +156,7 @@ class Prediction:
             rows = "".join(f"<li>{html.escape(item.text)} <small>{item.score:.3f}</small></li>" for item in found)
             return framed(f"{html.escape(self.text)}<ol>{rows}</ol>")
         if self.scores:
-            names = (chosen,) if isinstance(chosen, str) else tuple(str(name) for name in chosen)
+            names = (chosen,) if isinstance(chosen, str) else tuple(map(_name, chosen))
             return framed(_shown(self.text, self.pair) + bars(self.scores, chosen=names))
         if not chosen and self.pair is not None:
             return framed(f"<b>{html.escape(self.pair)}</b> <i>no answer</i><br>{html.escape(self.text)}")
@@ -168,6 +184,9 @@ class Prediction:
         return cls(**fields)
 
 
+Item = Span | ScoredSpan | Relevant | Ranked | Node | ScoredNode | str
+
+
 def _shown(text: str, pair: str | None) -> str:
     return html.escape(text) if pair is None else f"{html.escape(text)}<br>{html.escape(pair)}"
 
@@ -180,10 +199,14 @@ def _plain(value: Gold | Answer) -> Any:  # noqa: ANN401 - any JSON value
     return value
 
 
-def _plain_item(item: Span | ScoredSpan | Relevant | Ranked | str) -> Any:  # noqa: ANN401 - any JSON value
+def _name(item: Item) -> str:
+    return item.label if isinstance(item, ScoredNode) else str(item)
+
+
+def _plain_item(item: Item) -> Any:  # noqa: ANN401 - any JSON value
     if isinstance(item, str):
         return item
-    if isinstance(item, Relevant | Ranked):
+    if isinstance(item, Relevant | Ranked | Node | ScoredNode):
         return asdict(item)
     plain: dict[str, Any] = {"start": item.start, "end": item.end, "label": item.label}
     return plain | ({"confidence": item.confidence} if isinstance(item, ScoredSpan) else {})
@@ -196,6 +219,8 @@ def _gold(value: Any) -> Gold:  # noqa: ANN401 - any JSON value
         return value  # type: ignore[no-any-return]  # JSON gave a str or a float, which is what Gold is
     if value and isinstance(value[0], dict) and "grade" in value[0]:
         return tuple(Relevant(**item) for item in value)
+    if value and isinstance(value[0], dict) and "start" not in value[0]:
+        return tuple(Node(**item) for item in value)
     return tuple(Span(**item) if isinstance(item, dict) else item for item in value)
 
 
@@ -206,4 +231,6 @@ def _answer(value: Any) -> Answer:  # noqa: ANN401 - any JSON value
         return value  # type: ignore[no-any-return]  # JSON gave a str or a float, which is what Answer is
     if value and isinstance(value[0], dict) and "score" in value[0]:
         return tuple(Ranked(**item) for item in value)
+    if value and isinstance(value[0], dict) and "start" not in value[0]:
+        return tuple(ScoredNode(**item) for item in value)
     return tuple(ScoredSpan(**item) if isinstance(item, dict) else item for item in value)

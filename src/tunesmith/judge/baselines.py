@@ -4,6 +4,7 @@ spans        all_outside, dictionary
 labels       majority, tfidf_logistic
 joint        majority_outside, tfidf_dictionary: the two above as one answer
 multilabel   majority, tfidf_logistic
+paths        majority, tfidf_logistic over whole paths
 scores       mean, tfidf_cosine for pairs, tfidf_ridge for single texts
 ranking      random, popular, bm25
 texts        frequent_answer, nearest_answer
@@ -20,7 +21,8 @@ from tunesmith.core.errors import UsageError
 from tunesmith.core.example import Document, Example, LabelAndSpans
 from tunesmith.core.prediction import LabelAndScoredSpans, Prediction, ScoredSpan
 from tunesmith.judge import entity_dictionary, tfidf, written_baselines
-from tunesmith.judge.forms import KINDS
+from tunesmith.judge.forms import KINDS, TREE
+from tunesmith.judge.path_baselines import path_baselines
 from tunesmith.judge.ranked_baselines import ranked_baselines
 
 MOST_ROWS = 40_000
@@ -53,6 +55,8 @@ def baselines(
         return written_baselines.for_texts(learned, test)
     if kind == "extractive_qa":
         return written_baselines.for_answers(learned, test)
+    if kind == TREE:
+        return path_baselines(learned, test)
     if golds and all(isinstance(gold, int | float) for gold in golds):
         return _for_scores(learned, test)
     if golds and all(isinstance(gold, tuple) for gold in golds):

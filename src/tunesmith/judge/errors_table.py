@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from tunesmith.core.example import LabelAndSpans, Relevant, Span
-from tunesmith.core.prediction import LabelAndScoredSpans, Prediction, Ranked, ScoredSpan
+from tunesmith.core.example import LabelAndSpans, Node, Relevant, Span
+from tunesmith.core.prediction import LabelAndScoredSpans, Prediction, Ranked, ScoredNode, ScoredSpan
 from tunesmith.judge import sides
 from tunesmith.judge.metrics.spans import Pairing, pairings
 
@@ -76,6 +76,8 @@ def mistake_of(prediction: Prediction) -> Mistake | None:
     if isinstance(gold, tuple) and isinstance(said, tuple):
         if gold and isinstance(gold[0], Relevant):
             return _ranking_mistake(prediction)
+        if gold and isinstance(gold[0], Node):
+            return _path_mistake(prediction, said)
         if any(isinstance(item, Span | ScoredSpan) for item in (*gold, *said)):
             return _entity_mistake(prediction, gold, said)
         return _set_mistake(prediction, {str(label) for label in gold}, {str(label) for label in said})
@@ -125,6 +127,15 @@ def _ranking_mistake(prediction: Prediction) -> Mistake | None:
         return None
     best = next((item.score for item in found if item.id in names), 0.0)
     return Mistake(prediction, found[0].score - best if found else 1.0, ())
+
+
+def _path_mistake(prediction: Prediction, said: tuple[Any, ...]) -> Mistake | None:
+    """A wrong step, as bad as the first wrong node was likely; an answer that only stopped early says nothing wrong."""
+    wanted, given = sides.paths(prediction)
+    if wanted == given:
+        return None
+    wrong = [item.confidence for item in said if isinstance(item, ScoredNode) and item.label not in wanted]
+    return Mistake(prediction, wrong[0] if wrong else 0.0, (wanted[-1], given[-1]))
 
 
 def _set_mistake(prediction: Prediction, gold: set[str], said: set[str]) -> Mistake | None:
@@ -177,6 +188,8 @@ def visible(text: str) -> str:
 def _shown(value: object) -> list[str]:
     if isinstance(value, LabelAndSpans | LabelAndScoredSpans):
         return [value.label]
+    if isinstance(value, tuple) and value and isinstance(value[-1], Node | ScoredNode):
+        return [str(value[-1].label)]
     if isinstance(value, tuple):
         return [shortened(item.text) if isinstance(item, Relevant | Ranked) else str(item) for item in value[:MOST]]
     return [f"{value:.3f}" if isinstance(value, float) else str(value)]

@@ -1,9 +1,10 @@
-"""The eight shapes an answer can have, and what each adds to the books.
+"""The nine shapes an answer can have, and what each adds to the books.
 
 spans        token_classification
 labels       text_classification, label_matching, cloze_classification, pair_matching with classes
 multilabel   text_classification whose gold is a tuple
 joint        joint_classification: a label with entities, which are right together or not
+paths        hierarchical_classification: the nodes on the way down to a label
 scores       text_regression, pair_matching whose gold is a number, retrieval that learns scores
 ranking      retrieval: the documents that answer, the best first
 texts        generation: one reference or several
@@ -18,13 +19,14 @@ from tunesmith.core.example import LabelAndSpans
 from tunesmith.core.format import READ_AS
 from tunesmith.core.prediction import Prediction
 from tunesmith.judge import sides
-from tunesmith.judge.metrics import answers, joint, labels, multilabel, ranking, spans, writing
+from tunesmith.judge.metrics import answers, joint, labels, multilabel, paths, ranking, spans, writing
 from tunesmith.judge.metrics.counts import Counts, Floats, Row
 from tunesmith.judge.metrics.tokens import script_of
 
 KINDS = (
     "token_classification",
     "text_classification",
+    "hierarchical_classification",
     "label_matching",
     "cloze_classification",
     "joint_classification",
@@ -34,6 +36,8 @@ KINDS = (
     "generation",
     "extractive_qa",
 )
+TREE = "hierarchical_classification"
+"""The kind whose rows look like those of another and whose answers do not"""
 WRITTEN = ("texts", "answers")
 """The shapes whose answers are read, not counted by label"""
 
@@ -65,6 +69,9 @@ def form_of(prediction: Prediction, kind: str) -> str:
     """
     if kind not in KINDS:
         raise UsageError(f"cannot judge {kind!r}", code="TS-JUDGE-003", fix=f"choose one of: {', '.join(KINDS)}.")
+    if kind == TREE:
+        sides.paths(prediction)
+        return "paths"
     match READ_AS.get(kind, kind), prediction.gold:
         case "token_classification", tuple():
             return "spans"
@@ -88,14 +95,17 @@ def form_of(prediction: Prediction, kind: str) -> str:
 def taken_for(prediction: Prediction, form: str) -> list[tuple[str, str]]:
     """What was taken for what: (gold, predicted) label or entity types, "" for an entity without a counterpart.
 
-    Only labels and entities are taken for one another: nothing for any other form. Of a label with entities it is the
-    label.
+    Only labels, the last nodes of paths and entities are taken for one another: nothing for any other form. Of a label
+    with entities it is the label.
     """
     if form == "labels":
         return [sides.one_label(prediction)]
     if form == "joint":
-        wanted, said = sides.label_and_entities(prediction)
-        return [(wanted.label, said.label)]
+        gold, answer = sides.label_and_entities(prediction)
+        return [(gold.label, answer.label)]
+    if form == "paths":
+        wanted, said = sides.paths(prediction)
+        return [(wanted[-1], said[-1])]
     if form != "spans":
         return []
     found = spans.pairings(*sides.entities(prediction))
@@ -119,6 +129,9 @@ def right(prediction: Prediction, kind: str) -> bool | None:
         case "joint":
             one, other = sides.label_and_entities(prediction)
             return (one.label, set(one.spans)) == (other.label, set(other.spans))
+        case "paths":
+            way, told = sides.paths(prediction)
+            return way == told
         case "multilabel":
             gold, said = sides.label_sets(prediction)
             return set(gold) == set(said)
@@ -146,6 +159,10 @@ def _joint_row(prediction: Prediction) -> Row:
 
 def _multilabel_row(prediction: Prediction) -> Row:
     return multilabel.row(*sides.label_sets(prediction), prediction.scores)
+
+
+def _paths_row(prediction: Prediction) -> Row:
+    return paths.row(*sides.paths(prediction))
 
 
 def _ranking_row(prediction: Prediction) -> Row:
@@ -176,6 +193,7 @@ FORMS = {
             entities=joint.ENTITY,
         ),
         Form("multilabel", "micro_f1", _multilabel_row, multilabel.metrics),
+        Form("paths", "hierarchical_f1", _paths_row, paths.metrics, paths.BEHIND),
         Form("ranking", "ndcg_at_10", _ranking_row, ranking.metrics),
         Form("texts", "rouge_l", _texts_row, writing.metrics, {"mean_words": "", "length_ratio": "", "perplexity": ""}),
         Form("answers", "f1", _answers_row, answers.metrics, answers.BEHIND),

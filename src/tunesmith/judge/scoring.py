@@ -49,7 +49,7 @@ class LabelScore:
 class Scores:
     """All that is known about one split: metrics with intervals, every label, and what was taken for what.
 
-    `confusion` counts (gold, predicted) pairs of single labels, or of entity types whatever the boundaries, where ""
+    `confusion` counts (gold, predicted) pairs of single labels, of the last nodes of paths, or of entity types whatever the boundaries, where ""
     stands for nothing; `fates` says what became of entities.
     """
 
@@ -186,7 +186,7 @@ def _score_counts(
         labels=tuple(
             label for part in form.parts for label in _labels(exact.part(part), drawn.part(part), units, part=part)
         ),
-        confusion=dict(seen.pairs) if form.name in ("spans", "labels", "joint") else None,
+        confusion=dict(seen.pairs) if form.name in ("spans", "labels", "joint", "paths") else None,
         fates=_fates(exact.part(form.entities)) if form.entities is not None else None,
     )
 

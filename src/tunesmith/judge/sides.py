@@ -1,8 +1,8 @@
 """What stands on the two sides of a prediction, by shape of answer; a row that does not have it is refused by line."""
 
 from tunesmith.core.errors import DataError, Place
-from tunesmith.core.example import LabelAndSpans, Relevant, Span
-from tunesmith.core.prediction import LabelAndScoredSpans, Prediction, Ranked, ScoredSpan
+from tunesmith.core.example import LabelAndSpans, Node, Relevant, Span
+from tunesmith.core.prediction import LabelAndScoredSpans, Prediction, Ranked, ScoredNode, ScoredSpan
 
 
 def unfit(prediction: Prediction, wanted: str) -> DataError:
@@ -69,6 +69,22 @@ def label_sets(prediction: Prediction) -> tuple[tuple[str, ...], tuple[str, ...]
     said = tuple(item for item in predicted if isinstance(item, str))
     if len(wanted) != len(gold) or len(said) != len(predicted):
         raise unfit(prediction, "several labels on both sides")
+    return wanted, said
+
+
+def paths(prediction: Prediction) -> tuple[list[str], list[str]]:
+    """The nodes on the way down to the gold label and to the answer, at least one each.
+
+    Raises:
+        DataError: either side holds anything else.
+    """
+    gold, predicted = prediction.gold, prediction.predicted
+    if not isinstance(gold, tuple) or not isinstance(predicted, tuple):
+        raise unfit(prediction, "a path on both sides")
+    wanted = [item.label for item in gold if isinstance(item, Node)]
+    said = [item.label for item in predicted if isinstance(item, ScoredNode)]
+    if not wanted or not said or len(wanted) != len(gold) or len(said) != len(predicted):
+        raise unfit(prediction, "a path on both sides")
     return wanted, said
 
 

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from tunesmith.judge.metrics.paths import LEVELS
+
 Standing = Literal["better", "unproven", "worse", "alone"]
 
 METRIC_NAMES: Mapping[str, tuple[str, str]] = {
@@ -15,6 +17,11 @@ METRIC_NAMES: Mapping[str, tuple[str, str]] = {
     "macro_f1": ("macro F1", "宏平均 F1"),
     "micro_f1": ("micro F1", "微平均 F1"),
     "weighted_f1": ("weighted F1", "加权 F1"),
+    "hierarchical_f1": ("hierarchical F1", "层级 F1"),
+    "hierarchical_precision": ("hierarchical precision", "层级精确率"),
+    "hierarchical_recall": ("hierarchical recall", "层级召回率"),
+    "path_accuracy": ("exact paths", "路径完全一致"),
+    **{f"level_{level}_accuracy": (f"accuracy at level {level}", f"第 {level} 级准确率") for level in LEVELS},
     "spearman": ("Spearman correlation", "Spearman 相关系数"),
     "ndcg_at_10": ("nDCG@10", "nDCG@10"),
     "mrr_at_10": ("MRR@10", "MRR@10"),

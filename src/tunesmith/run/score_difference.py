@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from tunesmith.core.prediction import LabelAndScoredSpans, Prediction, ScoredSpan
+from tunesmith.core.prediction import LabelAndScoredSpans, Prediction, ScoredNode, ScoredSpan
 from tunesmith.judge.common_rows import CommonRows, common_rows
 from tunesmith.judge.forms import right
 from tunesmith.judge.paired import PairedTest, paired_tests
@@ -131,8 +131,18 @@ def _answer(row: Prediction) -> object:
     if isinstance(said, LabelAndScoredSpans):
         return said.plain()
     if isinstance(said, tuple):
-        return {item.span() if isinstance(item, ScoredSpan) else item for item in said}
+        return {_sure(item) for item in said}
     return said
+
+
+def _sure(item: object) -> object:
+    """A part of an answer without its confidence."""
+    match item:
+        case ScoredSpan():
+            return item.span()
+        case ScoredNode():
+            return item.label
+    return item
 
 
 def _test_record(test: PairedTest) -> dict[str, Any]:

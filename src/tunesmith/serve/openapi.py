@@ -119,6 +119,7 @@ def _schemas(adapters: Sequence[str]) -> dict[str, Any]:
     answer = {
         "label": _TEXT,
         "labels": _list(_TEXT),
+        "levels": _list(_object({"label": _TEXT, "confidence": _SHARE})),
         "entities": _list(_object(entity)),
         "documents": _list(_object(document)),
         "score": _NUMBER,

@@ -3,7 +3,7 @@
 The place is the window's first token, or its last where the model is causal: a first token has seen nothing there.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import TypeVar
 
@@ -16,7 +16,7 @@ from tunesmith.core.batch import Encoding
 from tunesmith.core.example import Example
 from tunesmith.core.tokenizer import Tokenizer
 from tunesmith.prepare.alignment import windows_of
-from tunesmith.tasks._labels import single
+from tunesmith.tasks._labels import one_label, single, unknown_label
 
 Targets = NDArray[np.int64] | NDArray[np.float32] | None
 
@@ -100,6 +100,20 @@ def text_windows(
                 row = tokenizer.framed(ids[first:last])
                 encodings.append(window(number, row, tokenizer, targets=wanted, weight=example.weight / len(borders)))
     return encodings
+
+
+def class_target(example: Example, *, index: Mapping[str, int]) -> Targets:
+    """[1] the class of an example's only label by its name, or None without gold.
+
+    Raises:
+        DataError: it does not carry exactly one label, or one that has no class.
+    """
+    if example.gold is None:
+        return None
+    name = one_label(example)
+    if name not in index:
+        raise unknown_label(example, name)
+    return np.array([index[name]], np.int64)
 
 
 def averaged(logits: Sequence[Tensor], encodings: Sequence[Encoding], examples: int) -> Tensor:

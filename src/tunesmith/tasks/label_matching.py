@@ -26,7 +26,6 @@ from dataclasses import replace
 from functools import partial
 from typing import Self
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from pydantic import Field, model_validator
@@ -42,9 +41,9 @@ from tunesmith.core.tokenizer import Tokenizer
 from tunesmith.models.cosine_head import CosineHead
 from tunesmith.models.sentence_vectors import sentence_vectors
 from tunesmith.tasks._answers import label_predictions
-from tunesmith.tasks._labels import as_one, inventory, one_label, single, unknown_label
+from tunesmith.tasks._labels import as_one, inventory, one_label, single
 from tunesmith.tasks._losses import class_excess, class_losses
-from tunesmith.tasks._sequence import Targets, averaged, text_windows, unseen
+from tunesmith.tasks._sequence import averaged, class_target, text_windows, unseen
 
 MOST_ROWS = 32
 """Rows of a label that its vector begins at the mean of; of more, so many evenly spaced."""
@@ -129,7 +128,7 @@ class LabelMatching(LabellingTask):
         index = {label: number for number, label in enumerate(self.label_names)}
         begun = [replace(example, text=f"{self.prefix}{example.text}") for example in examples]
         windows = text_windows(
-            begun, tokenizer, partial(_target, index=index), max_length=self.max_length, stride=self.stride
+            begun, tokenizer, partial(class_target, index=index), max_length=self.max_length, stride=self.stride
         )
         return [replace(window, pooled=True) for window in windows]
 
@@ -197,15 +196,6 @@ class LabelMatching(LabellingTask):
 def readable(label: str) -> str:
     """The name of a label as words: `card_lost` is "card lost"."""
     return " ".join(label.replace("_", " ").split()) or label
-
-
-def _target(example: Example, *, index: dict[str, int]) -> Targets:
-    if example.gold is None:
-        return None
-    name = one_label(example)
-    if name not in index:
-        raise unknown_label(example, name)
-    return np.array([index[name]], np.int64)
 
 
 def _unlabelled(texts: Sequence[str]) -> list[Example]:

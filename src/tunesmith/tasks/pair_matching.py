@@ -35,11 +35,11 @@ from tunesmith.core.task import LabellingTask
 from tunesmith.core.tokenizer import Tokenizer
 from tunesmith.models.heads import sequence_head
 from tunesmith.tasks._answers import label_predictions
-from tunesmith.tasks._labels import ClassWeights, as_one, inventory, one_label, resolved, unknown_label
+from tunesmith.tasks._labels import ClassWeights, as_one, inventory, resolved
 from tunesmith.tasks._losses import at_least_fp32, class_excess, class_losses
 from tunesmith.tasks._pairs import pair_window, paired
 from tunesmith.tasks._scores import no_classes, range_of, scaled, score_divergence, score_predictions
-from tunesmith.tasks._sequence import Targets, averaged, chunks, unseen, window
+from tunesmith.tasks._sequence import Targets, averaged, chunks, class_target, unseen, window
 
 
 class PairMatching(LabellingTask):
@@ -181,7 +181,4 @@ class PairMatching(LabellingTask):
             return None
         if self.score_range is not None:
             return np.array([scaled(example, self.score_range)], np.float32)
-        name = one_label(example)
-        if name not in index:
-            raise unknown_label(example, name)
-        return np.array([index[name]], np.int64)
+        return class_target(example, index=index)

@@ -41,7 +41,6 @@ from tunesmith.tasks._labels import (
     as_set,
     inventory,
     labels_of,
-    one_label,
     resolved,
     single,
     unknown_label,
@@ -53,7 +52,7 @@ from tunesmith.tasks._losses import (
     label_set_excess,
     label_set_losses,
 )
-from tunesmith.tasks._sequence import Targets, averaged, text_windows, unseen
+from tunesmith.tasks._sequence import Targets, averaged, class_target, text_windows, unseen
 from tunesmith.tasks._thresholds import tuned_thresholds
 
 
@@ -185,12 +184,12 @@ class TextClassification(LabellingTask):
     def _targets(self, example: Example, *, index: dict[str, int]) -> Targets:
         if example.gold is None:
             return None
-        names = labels_of(example) if self.multi_label else (one_label(example),)
+        if not self.multi_label:
+            return class_target(example, index=index)
+        names = labels_of(example)
         for name in names:
             if name not in index:
                 raise unknown_label(example, name)
-        if not self.multi_label:
-            return np.array([index[names[0]]], np.int64)
         row = np.zeros((1, len(index)), np.float32)
         row[0, [index[name] for name in names]] = 1
         return row
