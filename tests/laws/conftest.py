@@ -61,6 +61,14 @@ def several_labels(draw: random.Random, count: int) -> list[Example]:
     return [example(draw, number, labels) for number, labels in enumerate([("a", "b", "c", "d"), *sets])]
 
 
+PATHS = ("a/x", "a/y/1", "a/y/2", "a", "b/z", "c")
+"""A tree in which rows end at a node with others below it, and at the top"""
+
+
+def paths(draw: random.Random, count: int) -> list[Example]:
+    return [example(draw, number, draw.choice(PATHS) if number > 5 else PATHS[number]) for number in range(count)]
+
+
 def pairs(draw: random.Random, count: int) -> list[Example]:
     return [example(draw, number, ("yes", "no")[number % 2], pair=True, longest=30) for number in range(count)]
 
@@ -165,6 +173,11 @@ MADE: dict[str, list[tuple[str, Maker, dict[str, object]]]] = {
         ("long texts", long_texts, {"stride": 10}),
         ("several labels", several_labels, {"multi_label": True}),
         ("several labels, balanced", several_labels, {"class_weights": "balanced", "focal_gamma": 1.0}),
+    ],
+    "hierarchical_classification": [
+        ("levels", paths, {}),
+        ("one level above all, balanced", paths, {"upper_levels": 3.0, "class_weights": "balanced"}),
+        ("long texts", paths, {"stride": 10, "max_length": 32, "threshold": 0.6}),
     ],
     "label_matching": [
         ("names", one_label, {}),
