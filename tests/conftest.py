@@ -263,7 +263,8 @@ def tiny_bundles(
 ) -> Callable[[str], Path]:
     """A bundle of a random model. Copy it to change it.
 
-    Its kinds: "entities", "joint", "label", "labels", "pair", "score", "cosine", "answer", "written", "documents".
+    Its kinds: "entities", "joint", "label", "labels", "path", "pair", "score", "cosine", "answer", "written",
+    "documents".
     """
     from tunesmith.bundle.collection import collection_of
     from tunesmith.bundle.manifest import BaseRecord
@@ -277,6 +278,7 @@ def tiny_bundles(
         "label": {"kind": "text_classification", "labels": ["bad", "fine", "good"], "multi_label": False},
         "labels": {"kind": "text_classification", "labels": ["anger", "joy", "trust"], "multi_label": True}
         | {"thresholds": [0.4, 0.5, 0.6]},
+        "path": {"kind": "hierarchical_classification", "labels": ["card/lost", "card/stolen", "good"]},
         "pair": {"kind": "pair_matching", "labels": ["different", "same"]},
         "score": {"kind": "pair_matching", "score_range": [0.0, 5.0]},
         "documents": {"kind": "retrieval", "top": 3},

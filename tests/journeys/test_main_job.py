@@ -110,6 +110,35 @@ def test_several_labels_and_scores(tunesmith: Callable[..., Any], tmp_path: Path
     assert {"spearman", "pearson", "mae"} <= json.loads(done.out)["splits"]["test"]["metrics"].keys()
 
 
+def test_labels_of_a_tree(tunesmith: Callable[..., Any], tmp_path: Path, tiny_bert_folder: Path) -> None:
+    data = {split: SAMPLES / "tickets_en" / f"{split}.jsonl" for split in ("train", "test")}
+    file = config(tmp_path, data, task="hierarchical_classification", backbone=str(tiny_bert_folder))
+    run = tmp_path / "run"
+    done = tunesmith("train", file, "--out", run, "--json")
+    assert done.code == 0, done.err
+    split = json.loads(done.out)["splits"]["test"]
+    assert split["main_metric"] == "hierarchical_f1"
+    assert {"path_accuracy", "level_1_accuracy", "level_3_accuracy"} <= split["metrics"].keys()
+    assert split["baselines"].keys() == {"majority", "tfidf_logistic"}
+    assert {"billing", "billing/refund", "billing/refund/late", "feedback"} <= {row["label"] for row in split["labels"]}
+    page = (run / "report.html").read_text(encoding="utf-8")
+    assert "hierarchical F1" in page and "confusion.lead_paths" in page
+    evaluated = json.loads(tunesmith("evaluate", run, data["test"], "--json").out)
+    assert evaluated["metrics"] == split["metrics"]
+    assert tunesmith("report", run).code == 0
+    assert tunesmith("verify", run / "bundle").code == 0
+    again = tunesmith("train", file, "--out", tmp_path / "few", "--shots", "2", "--json")
+    assert again.code == 0, again.err
+    diff = tunesmith("runs", "diff", run, tmp_path / "few", "--json")
+    assert diff.code == 0, diff.err
+    bad = tmp_path / "bad.jsonl"
+    rows = [{"text": f"text {number}", "label": ("x//y", "x/z")[number % 2]} for number in range(40)]
+    bad.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    file = config(tmp_path, {"train": bad}, task="hierarchical_classification", backbone=str(tiny_bert_folder))
+    refused = tunesmith("train", file, "--out", tmp_path / "bad")
+    assert refused.code == 65 and "TS-TASK-080" in refused.err and "bad.jsonl:" in refused.err
+
+
 def test_chinese_entities_character_by_character(
     tunesmith: Callable[..., Any], tmp_path: Path, tiny_bert_folder: Path
 ) -> None:

@@ -142,6 +142,18 @@ def test_several_labels_are_chips(visit, service):
     assert page.locator("#answer .verdict .chip").count() + page.locator("#answer .empty").count() >= 1
 
 
+def test_a_path_is_shown_step_by_step_with_the_probability_of_each(visit, service):
+    page = visit(service("path").url)
+    page.wait_for_selector("#answer .way li")
+    result = json.loads(page.text_content("#json"))["result"]
+    steps = page.locator("#answer .way li span:first-child").all_inner_texts()
+    assert "".join(steps) == result["label"] and len(steps) == len(result["levels"])
+    shares = page.locator("#answer .way .number").all_inner_texts()
+    assert shares == [f"{100 * level['confidence']:.1f} %" for level in result["levels"]]
+    assert page.locator("#answer .bar").count() == 4
+    assert page.locator("#answer .bar.chosen").count() == len(steps)
+
+
 @pytest.mark.parametrize("kind", ["pair", "score"])
 def test_pairs_have_two_fields(kind, visit, service):
     page = visit(service(kind).url)
@@ -261,7 +273,7 @@ def test_every_text_of_the_page_exists_in_both_languages(visit, service):
     assert all(set(entry) == {"en", "zh"} and all(entry.values()) for entry in texts.values())
 
 
-@pytest.mark.parametrize("kind", ["entities", "label", "labels", "written"])
+@pytest.mark.parametrize("kind", ["entities", "label", "labels", "path", "written"])
 def test_nothing_is_wider_than_a_phone(kind, visit, service):
     page = visit(service(kind).url, viewport={"width": 360, "height": 740})
     page.wait_for_selector("#after:not([hidden])")

@@ -22,9 +22,9 @@ def answer_of(prediction: Prediction) -> dict[str, Any]:
 
     Documents are `{id, text, score}`, the nearest first.
     Entities are `{start, end, label, text, confidence}` in code points of the text, `end` exclusive. `scores` lists
-    every label from likely to unlikely. A label of a tree has beside it the `levels` on the way down to it, each with its
-    confidence. What answers a question (the pair) is `answer`, the text from `start` to
-    `end`, or null where the text holds none. `truncated` is there where characters were not read.
+    every label from likely to unlikely. A label of a tree has `levels` beside it, the nodes on the way down to it as
+    `{label, confidence}`. What answers a question (the pair) is `answer`, the text from `start` to `end`, or null where
+    the text holds none. `truncated` is there where characters were not read.
     """
     said = prediction.predicted
     answer: dict[str, Any]
@@ -78,7 +78,7 @@ def _cell(value: Any) -> str:  # noqa: ANN401 - any JSON value
     return json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict) else str(value)
 
 
-def _found(text: str, said: Sequence[ScoredSpan | Ranked | str]) -> dict[str, Any]:
+def _found(text: str, said: Sequence[ScoredSpan | ScoredNode | Ranked | str]) -> dict[str, Any]:
     for span in said:
         if isinstance(span, ScoredSpan):
             return {"answer": text[span.start : span.end], "start": span.start, "end": span.end}

@@ -81,7 +81,7 @@ def labels_of(prediction: Prediction) -> list[str]:
         return [said[0].id]
     if said and isinstance(said[-1], ScoredNode):
         return [said[-1].label]
-    return [item.label if isinstance(item, ScoredSpan) else item for item in said if not isinstance(item, Ranked)]
+    return [item if isinstance(item, str) else item.label for item in said if isinstance(item, str | ScoredSpan)]
 
 
 def confidences_of(prediction: Prediction) -> list[float]:

@@ -19,6 +19,7 @@ MOST_LINES = 12
 CHINESE = "starter:multilingual"
 ENGLISH = "starter:english"
 WRITING = "starter:chat"
+TREE = "hierarchical_classification"
 _KEYS = (
     "text", "pair", "answers", "answer", "messages", "tokens", "tags", "entities", "label", "score",
     "format", "scheme", "separator", "weight",
@@ -56,6 +57,8 @@ class FirstLook:
     labels: Mapping[str, int]
     kind: str | None = None
     """The kind of task that a person asked for"""
+    separator: str | None = None
+    """The sign that makes a tree of the labels, where most hold it"""
     given: Mapping[str, Any]
     """Options that a person set; they are written down even where they equal the guess."""
 
@@ -65,13 +68,21 @@ def config_text(look: FirstLook, out: Path) -> str:
     lines = [
         f"# {_comment(f'next: tunesmith audit {out.name}, then tunesmith train {out.name}')}",
         *_backbone(look),
-        f'task = {{ kind = "{look.kind or look.finding.task}" }}  # {_comment(_task_reason(look))}',
+        f"task = {_task(look)}  # {_comment(_task_reason(look))}",
         "[data]",
     ]
     for role, path in look.files.items():
         lines.append(_line(role, _named(path, out, look), _file_reason(role, look)))
     lines += _remedies(look) + _given(look)
     return "\n".join(lines + _guesses(look)[: max(0, MOST_LINES - len(lines))]) + "\n"
+
+
+def _task(look: FirstLook) -> str:
+    """The table of the task, with the separator of a tree where it is not the usual one."""
+    fields = {"kind": look.kind or look.finding.task}
+    if look.kind == TREE and look.separator not in (None, "/"):
+        fields["separator"] = look.separator
+    return f"{{ {', '.join(f'{key} = {_toml(value)}' for key, value in fields.items())} }}"
 
 
 def _backbone(look: FirstLook) -> list[str]:
@@ -161,6 +172,8 @@ def _task_reason(look: FirstLook) -> str:
     names = ", ".join(list(look.labels)[:5])
     more = ", ..." if len(look.labels) > 5 else ""
     labelled = look.labels and not look.finding.rows.within_text
+    if look.separator and look.kind is None:
+        more += f'; "{TREE}" reads them as paths with {look.separator!r} between the steps'
     return f"{len(look.labels)} labels: {names}{more}" if labelled else "from the columns"
 
 

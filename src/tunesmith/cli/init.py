@@ -80,6 +80,7 @@ def _look(data: Path, given: dict[str, Any]) -> "FirstLook":
     from tunesmith.cli.first_config import FirstLook
     from tunesmith.core.errors import TunesmithError
     from tunesmith.prepare.audit import labels_of, mostly_chinese
+    from tunesmith.prepare.label_paths import separator_of
     from tunesmith.prepare.reading import detect
     from tunesmith.prepare.split_files import split_files
 
@@ -91,11 +92,12 @@ def _look(data: Path, given: dict[str, Any]) -> "FirstLook":
     bad: Counter[str] = Counter()
     labels: Counter[str] = Counter()
     texts: list[str] = []
-    accepted = 0
+    accepted, several = 0, False
     for example in _sound(finding, bad):
         accepted += 1
         if len(texts) < 2000:
             texts.append(example.text)
+        several = several or isinstance(example.gold, tuple)
         if finding.rows.within_text and example.gold is not None:
             labels["answer" if example.gold else "no answer"] += 1
         elif not finding.rows.written:  # an answer that is written is no label
@@ -116,6 +118,7 @@ def _look(data: Path, given: dict[str, Any]) -> "FirstLook":
         rejected=dict(bad),
         labels=dict(labels.most_common()),
         given=given,
+        separator=None if several or finding.task != "text_classification" else separator_of(labels),
     )
 
 

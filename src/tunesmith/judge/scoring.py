@@ -49,8 +49,8 @@ class LabelScore:
 class Scores:
     """All that is known about one split: metrics with intervals, every label, and what was taken for what.
 
-    `confusion` counts (gold, predicted) pairs of single labels, of the last nodes of paths, or of entity types whatever the boundaries, where ""
-    stands for nothing; `fates` says what became of entities.
+    `confusion` counts (gold, predicted) pairs of single labels, of the last nodes of paths, or of entity types whatever
+    the boundaries, where "" stands for nothing; `fates` says what became of entities.
     """
 
     kind: str

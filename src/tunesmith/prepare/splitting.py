@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from tunesmith.core.errors import ConfigError, DataError, Place
-from tunesmith.core.example import Example, LabelAndSpans, Relevant, Span
+from tunesmith.core.example import Example, LabelAndSpans, Node, Relevant, Span
 from tunesmith.prepare.dealing import Unit, dealt_by_label, dealt_in_order, strata_of, units_of
 
 By = Literal["stratified", "group", "time"]
@@ -105,7 +105,7 @@ def fingerprint(examples: Sequence[Example]) -> str:
     return digest.hexdigest()
 
 
-def _plain(item: Span | Relevant | str) -> object:
+def _plain(item: Span | Relevant | Node | str) -> object:
     return item if isinstance(item, str) else list(astuple(item))
 
 

@@ -135,7 +135,9 @@ def not_in_tree(example: Example, label: str, tree: LabelTree, separator: str) -
     index = {node: number for number, node in enumerate(tree.nodes)}
     known = [node for node in ways_down(label, separator) if node in index]
     under = index[known[-1]] if known else -1
-    below = [name.rpartition(separator)[2] for name, parent in zip(tree.nodes, tree.parents, strict=True) if parent == under]
+    below = [
+        name.rpartition(separator)[2] for name, parent in zip(tree.nodes, tree.parents, strict=True) if parent == under
+    ]
     there = f"below {known[-1]!r} it has" if known else "at the top it has"
     shown = ", ".join(below[:SHOWN]) + (", ..." if len(below) > SHOWN else "")
     return unusable(

@@ -57,8 +57,8 @@ def best_nodes(shares: Tensor, tree: LabelTree, *, threshold: float) -> list[int
     top = depths == 1
     gains = 2.0 / (depths[:, None] + torch.arange(1, int(depths.max()) + 1)).double()  # [V, L]
     found: list[int] = []
-    for part in shares.split(_ROWS):
-        mass = _mass(part, tree)
+    for first in range(0, len(shares), _ROWS):
+        mass = _mass(shares[first : first + _ROWS], tree)
         allowed = top | (mass.sum(-1) >= threshold)
         expected = (_summed_down(mass, tree) * gains).sum(-1).round(decimals=9)  # equal sums differ in last bits
         found += expected.masked_fill(~allowed, -1.0).argmax(-1).tolist()

@@ -59,8 +59,8 @@ class HierarchicalClassification(LabellingTask):
     upper_levels: float = Field(default=1.0, ge=0.0)
     """How much each level above the last counts in the loss beside the last, which counts 1."""
     threshold: float = Field(default=0.0, ge=0.0, lt=1.0)
-    """How likely a node must be to be answered; where the likeliest below it is less so, the answer stops at the parent.
-    The first step is always given. At 0 expected F1 alone decides."""
+    """How likely a node must be to be answered; where none below it is likely enough, the answer stops. The first step
+    is always given, and at 0 expected F1 alone decides."""
     class_weights: ClassWeights = "none"
     """How much each class counts in the loss; "balanced" makes rare classes count as much in all as frequent ones."""
     max_length: int | None = Field(default=None, ge=8)

@@ -20,7 +20,7 @@ TEXTS = [
 ] * 5
 
 
-@pytest.fixture(params=["entities", "label", "labels"])
+@pytest.fixture(params=["entities", "label", "labels", "path"])
 def predictor(request, tiny_bundles):
     return Predictor.load(tiny_bundles(request.param))
 

@@ -17,7 +17,7 @@ def test_histograms_cover_their_borders():
 
 
 def test_it_describes_the_reference_examples(tiny_bundles):
-    for kind in ("entities", "label", "labels"):
+    for kind in ("entities", "label", "labels", "path"):
         folder = tiny_bundles(kind)
         with safe_open(folder / "reference.safetensors", framework="pt") as file:
             about = json.loads(file.metadata()["about"])
@@ -34,7 +34,12 @@ def test_it_describes_the_reference_examples(tiny_bundles):
             answers = Predictor.load(folder).predict(["good", "not good"])
             assert {item.predicted for item in answers} <= set(about["labels"])
             assert found["label_counts"].sum() == found["confidence_histogram"].sum() == 6
-        assert b"stolen" not in (folder / "reference.safetensors").read_bytes()
+        if kind == "path":
+            answers = Predictor.load(folder).predict(["good", "not good"])
+            assert {item.predicted[-1].label for item in answers} <= set(about["labels"])
+            assert found["label_counts"].sum() == found["confidence_histogram"].sum() == 6
+        texts = b"stolen in" if kind == "path" else b"stolen"  # a label of that name is no text
+        assert texts not in (folder / "reference.safetensors").read_bytes()
 
 
 def test_it_is_spread_over_many_examples(unlabelled):

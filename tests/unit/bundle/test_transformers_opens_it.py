@@ -32,7 +32,7 @@ def test_the_same_logits_for_a_question(tiny_bundles, unlabelled):
     torch.testing.assert_close(ours, both[torch.from_numpy(window.places.astype("int64"))], atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize("kind", ["entities", "label", "labels", "pair", "score"])
+@pytest.mark.parametrize("kind", ["entities", "label", "labels", "path", "pair", "score"])
 def test_the_same_logits(kind, tiny_bundles, unlabelled):
     from transformers import AutoModelForSequenceClassification, AutoModelForTokenClassification, AutoTokenizer
     from transformers.utils import logging

@@ -16,7 +16,7 @@ from tunesmith.bundle.write import Origin, write_bundle
 from tunesmith.core.errors import CannotCreateError, ModelFileError, StorageError
 from tunesmith.core.rooms import TASKS
 
-KINDS = ("entities", "joint", "label", "labels", "pair", "score", "answer", "written")
+KINDS = ("entities", "joint", "label", "labels", "path", "pair", "score", "answer", "written")
 
 
 @pytest.fixture

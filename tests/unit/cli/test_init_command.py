@@ -151,3 +151,32 @@ def test_a_cloze_is_read_as_texts_with_labels_and_gets_a_backbone_that_writes(pl
     run("rows.csv", "--task", "cloze_classification")
     made = config(place / "rows.toml")
     assert (made["backbone"], made["task"]) == ("starter:chat", {"kind": "cloze_classification"})
+
+
+PATHS = "text,label\n" + "".join(
+    f"{text} {number},{label}\n"
+    for number in range(3)
+    for text, label in (("late", "parcel/late"), ("lost", "parcel/lost"), ("twice", "bill/twice"), ("why", "bill/why"))
+)
+
+
+def test_labels_that_are_paths_are_noticed_and_the_guess_stays(place):
+    (place / "rows.csv").write_text(PATHS)
+    run("rows.csv")
+    assert config(place / "rows.toml")["task"] == {"kind": "text_classification"}
+    assert """"hierarchical_classification" reads them as paths with '/'""" in (place / "rows.toml").read_text()
+    run("rows.csv", "--task", "hierarchical_classification", "--force")
+    assert config(place / "rows.toml")["task"] == {"kind": "hierarchical_classification"}
+    (place / "rows.csv").write_text(PATHS.replace("/", "::"))
+    run("rows.csv", "--task", "hierarchical_classification", "--force")
+    assert config(place / "rows.toml")["task"] == {"kind": "hierarchical_classification", "separator": "::"}
+
+
+def test_other_labels_are_not_taken_for_paths(place):
+    (place / "rows.csv").write_text(PATHS.replace("/", "_"))
+    run("rows.csv")
+    assert "hierarchical" not in (place / "rows.toml").read_text()
+    several = [{"text": f"t {n}", "labels": ["a/x", "b/y"] if n % 2 else ["a/y", "b/x"]} for n in range(8)]
+    (place / "rows.jsonl").write_text("\n".join(map(json.dumps, several)))
+    run("rows.jsonl", "--force")
+    assert "hierarchical" not in (place / "rows.toml").read_text()

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from itertools import pairwise
 from types import SimpleNamespace
 
 import httpx
@@ -63,6 +64,19 @@ def test_csv_out_is_read_back_by_csv(tiny_bundles, tmp_path):
     assert sum(json.loads(rows[0]["scores"]).values()) == pytest.approx(1, abs=1e-4)
 
 
+def test_a_label_of_a_tree_comes_with_its_levels(tiny_bundles, tmp_path):
+    bundle = tiny_bundles("path")
+    row = json.loads(run("predict", bundle, "-", given="good\n").stdout.splitlines()[0])
+    assert row["label"] == row["levels"][-1]["label"] and row["confidence"] == row["levels"][-1]["confidence"]
+    assert all(below["label"].startswith(above["label"] + "/") for above, below in pairwise(row["levels"]))
+    scores = row["scores"]
+    assert scores["card"] == pytest.approx(scores["card/lost"] + scores["card/stolen"], abs=1e-5)
+    source = tmp_path / "in.txt"
+    source.write_text("good\n")
+    header, cells = run("predict", bundle, source, "--format", "csv").stdout.splitlines()
+    assert header == "id,text,label,confidence,truncated" and cells.startswith(f"1,good,{row['label']},")
+
+
 @pytest.mark.parametrize(("kind", "column"), [("pair", "label"), ("score", "score")])
 def test_pairs_by_tab_or_by_column(kind, column, tiny_bundles, tmp_path):
     piped = run("predict", tiny_bundles(kind), "-", given="good\tnot good\n\n").stdout.splitlines()
@@ -98,7 +112,7 @@ def test_questions_by_tab_or_by_column_and_their_answers_can_be_trained_on(tiny_
 
 
 def test_answers_can_be_trained_on(tiny_bundles, tmp_path):
-    for kind, field in (("entities", "entities"), ("label", "label"), ("labels", "labels")):
+    for kind, field in (("entities", "entities"), ("label", "label"), ("labels", "labels"), ("path", "label")):
         out = tmp_path / f"{kind}.jsonl"
         run("predict", tiny_bundles(kind), "-", "--out", out, "--no-scores", given="good\nnot good in Beijing\n")
         assert all(field in json.loads(line) for line in out.read_text().splitlines())

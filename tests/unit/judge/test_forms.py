@@ -3,8 +3,8 @@
 import pytest
 
 from tunesmith.core.errors import DataError
-from tunesmith.core.example import Gold, LabelAndSpans, Source, Span
-from tunesmith.core.prediction import Answer, LabelAndScoredSpans, Prediction, ScoredSpan
+from tunesmith.core.example import Gold, LabelAndSpans, Node, Source, Span
+from tunesmith.core.prediction import Answer, LabelAndScoredSpans, Prediction, ScoredNode, ScoredSpan
 from tunesmith.judge.forms import FORMS, form_of, right, taken_for
 from tunesmith.judge.scoring import score
 
@@ -28,6 +28,7 @@ def said(*spans: Span) -> tuple[ScoredSpan, ...]:
         ("text_classification", "a", "labels"),
         ("text_classification", ("a", "b"), "multilabel"),
         ("joint_classification", LabelAndSpans("a", (OSLO,)), "joint"),
+        ("hierarchical_classification", (Node("a"), Node("a/b")), "paths"),
         ("pair_matching", "a", "labels"),
         ("pair_matching", 3.5, "scores"),
         ("pair_matching", 3, "scores"),
@@ -38,7 +39,8 @@ def said(*spans: Span) -> tuple[ScoredSpan, ...]:
     ],
 )
 def test_the_gold_answer_says_the_form(kind: str, gold: Gold, form: str) -> None:
-    assert form_of(row(gold, ""), kind) == form
+    answer: Answer = (ScoredNode("a", 0.9),) if form == "paths" else ""
+    assert form_of(row(gold, answer), kind) == form
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ def same(served, expected):
         assert served == expected
 
 
-@pytest.mark.parametrize("kind", ["entities", "label", "labels"])
+@pytest.mark.parametrize("kind", ["entities", "label", "labels", "path"])
 def test_a_served_answer_is_the_evaluated_answer_alone_and_in_company(kind, running, tiny_bundles):
     _, client, _ = running(kind, queue_seconds=60.0)  # nobody is turned away where the machine is busy
     expected = [answer_of(item) for item in Predictor.load(tiny_bundles(kind)).predict(TEXTS)]
