@@ -92,6 +92,9 @@ def answers_of(manifest: Manifest) -> list[str]:
         return [f"A score for a {'text' if manifest.task['kind'] == 'text_regression' else 'pair of texts'}."]
     shown = ", ".join(f"`{plain(label)}`" for label in manifest.labels[:100])
     more = f" and {len(manifest.labels) - 100} more" if len(manifest.labels) > 100 else ""
+    if manifest.task["kind"] == "hierarchical_classification":
+        stops = "A label with those above it, each with its probability; it may stop above the last step."
+        return [f"{stops} {len(manifest.labels)} labels: {shown}{more}."]
     return [f"{len(manifest.labels)} classes: {shown}{more}."]
 
 

@@ -96,7 +96,7 @@ function drawn(ask, result) {
   if (result.label !== undefined) parts.push(verdict(result.label, result.confidence));
   if (result.entities) parts.push(annotated(ask.text, result.entities), result.entities.length ? table(result.entities) : make("p", { className: "empty", textContent: t("play.none") }));
   if (result.documents) parts.push(ranking(result.documents));
-  if (result.levels) parts.push(...way(result.levels));
+  if (result.levels?.length > 1) parts.push(way(result.levels));
   if (result.labels) parts.push(result.labels.length ? make("p", { className: "verdict" }, ...result.labels.map((label) => make("span", { className: "chip", textContent: label }))) : make("p", { className: "empty", textContent: t("play.no_label") }));
   if (result.answer !== undefined) parts.push(...found(ask, result));
   if (result.score !== undefined) parts.push(verdict(result.score.toFixed(3), undefined));
@@ -113,10 +113,10 @@ const found = (ask, { answer, start, end, confidence }) => confidence === undefi
   : [verdict(answer, confidence), annotated(ask.text, [{ start, end, confidence, label: "" }])];
 
 // Each step of a path below the one before it, named by what it adds.
-const way = (levels) => [make("ol", { className: "way" }, ...levels.map(({ label, confidence }, depth) => {
+const way = (levels) => make("ol", { className: "way" }, ...levels.map(({ label, confidence }, depth) => {
   const above = depth ? levels[depth - 1].label.length : 0;
   return make("li", { title: label }, make("span", { textContent: label.slice(above) }), make("span", { className: "muted small number", textContent: percent(confidence) }));
-}))];
+}));
 
 const verdict = (text, confidence) => make("p", { className: "verdict" }, text, ...(confidence === undefined ? [] : [make("span", { className: "muted number", textContent: percent(confidence) })]));
 

@@ -121,6 +121,7 @@ def test_the_card_states_what_is_known_and_nothing_else(tmp_path, parts, tiny_bu
     card = (tiny_bundles("label") / "README.md").read_text()
     assert "| accuracy | 0.5000 | 0.4000 to 0.6000 | none |" in card
     assert "Licence of the training data: unknown" in card
+    assert "3 labels: `card/lost`, `card/stolen`, `good`" in (tiny_bundles("path") / "README.md").read_text()
     bare = (write_bundle(tmp_path / "b", **parts) / "README.md").read_text()
     assert "Not evaluated." in bare
     assert "licence: unknown" in bare
