@@ -56,8 +56,9 @@ class HierarchicalClassification(LabellingTask):
     """The labels in the order of the logits, each a whole path; read from the training rows where absent."""
     separator: str = Field(default="/", min_length=1)
     """What stands between the steps of a label."""
-    upper_levels: float = Field(default=1.0, ge=0.0)
-    """How much each level above the last counts in the loss beside the last, which counts 1."""
+    upper_levels: float = Field(default=0.3, ge=0.0)
+    """How much each level above the last counts in the loss beside the last, which counts 1. More makes fewer mistakes
+    at the top and more at the last step."""
     threshold: float = Field(default=0.0, ge=0.0, lt=1.0)
     """How likely a node must be to be answered; where none below it is likely enough, the answer stops. The first step
     is always given, and at 0 expected F1 alone decides."""
