@@ -1,16 +1,17 @@
 """Labels in two levels: does the tree help, against the same rows with flat labels? Two data sets that have one.
 
     export TUNESMITH_DATA=... OMP_NUM_THREADS=1
-    python -m benchmarks.quality.hierarchy                      # all of it, two seeds: 40 minutes on one core
+    python -m benchmarks.quality.hierarchy                      # all of it, two seeds: about 40 minutes on an idle core
     python -m benchmarks.quality.hierarchy --data trec --seeds 0
     python -m benchmarks.quality.hierarchy --table              # the newest rows again
 
 trec     questions by what they ask for: 6 classes, 50 below them (`NUM:date`); its own test file
 airline  tweets by sentiment and, where negative, the reason (`negative/Late Flight`): 3 classes, 10 below one of them
 
-A run trains once, either `text_classification` on whole labels or `hierarchical_classification`. Either gives one
-softmax over the labels, so the answers of both are read off it in the same three ways: the likeliest label; the path
-with the highest expected F1; and the same where a step must be at least as likely as not.
+A run trains once, either `text_classification` on whole labels ("flat") or `hierarchical_classification` with a loss
+over all levels, the upper ones as heavy as the last ("tree") or a third of it ("tree/3"). Either gives one softmax over
+the labels, so the answers of all are read off it in the same three ways: the likeliest label; the path with the highest
+expected F1; and the same where a step must be at least as likely as not.
 """
 
 import csv

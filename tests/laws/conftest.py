@@ -177,7 +177,7 @@ MADE: dict[str, list[tuple[str, Maker, dict[str, object]]]] = {
     "hierarchical_classification": [
         ("levels", paths, {}),
         ("one level above all, balanced", paths, {"upper_levels": 3.0, "class_weights": "balanced"}),
-        ("long texts", paths, {"stride": 10, "max_length": 32, "threshold": 0.6}),
+        ("long texts", paths, {"stride": 10, "max_length": 32, "threshold": 0.6, "upper_levels": 1.0}),
     ],
     "label_matching": [
         ("names", one_label, {}),

@@ -1,14 +1,15 @@
 """One label for a whole text, from a tree of labels such as `billing/refund/late`.
 
     p = softmax(head(h)) over the classes        P(node) = sum of p over the classes below it
-    loss = weighted mean over the levels of -log P(the row's node of that level)
+    loss = weighted mean over the levels of -log P(the row's node of that level), or of the last alone
     answer = the node with the highest expected F1 of its path, among those with P(node) >= threshold
 
 h is the hidden state of a window's first token. A class is a label that training rows carry; where rows end at a node
 with others below it, that class is a leaf of its own there, "the rest". Since nodes are sums, an answer never
-contradicts what stands above it. By the chain rule the loss is the cross-entropy of each step down the tree, the upper
-ones counting more: a text taken for another of the same branch costs less than one taken for another branch. The
-weights of a row's levels sum to 1, so that a deep label weighs no more than a flat one.
+contradicts what stands above it. -log p of a label is by the chain rule the cross-entropy of each step down to it, all
+steps alike. `upper_levels` lets the upper ones count more: a text taken for another of the same branch then costs less
+than one taken for another branch. The weights of a row's levels sum to 1, so that a deep label weighs no more than a
+flat one.
 
 The F1 of an answer is that of its nodes against those of the gold label (Kiritchenko). A guess one step deeper gains
 less than a wrong one loses, so an answer stops above a choice that it cannot make: of three children that are equally
@@ -20,7 +21,7 @@ in the loss.
 When to use it: topics with sub-topics, where "billing, but I do not know which" is better than a wrong guess. Where
 only whole labels count, `text_classification` reads the same rows.
 Cost: that of `text_classification`.
-Relations: with `upper_levels = 0` the loss is that of `text_classification`.
+Relations: with `upper_levels = 0`, the default, the loss is that of `text_classification`.
 Reference: Bertinetto et al. 2020, Making better mistakes (losses weighted by level on one softmax over the leaves);
 Deng et al. 2012, Hedging your bets (answers at a parent); Valmadre 2022, Hierarchical classification at multiple
 operating points (sums of a softmax over the leaves against a classifier at every step); Kiritchenko et al. 2006,
@@ -56,9 +57,9 @@ class HierarchicalClassification(LabellingTask):
     """The labels in the order of the logits, each a whole path; read from the training rows where absent."""
     separator: str = Field(default="/", min_length=1)
     """What stands between the steps of a label."""
-    upper_levels: float = Field(default=0.3, ge=0.0)
+    upper_levels: float = Field(default=0.0, ge=0.0)
     """How much each level above the last counts in the loss beside the last, which counts 1. More makes fewer mistakes
-    at the top and more at the last step."""
+    at the top and more at the last step; hierarchical F1 was highest without (the guide has the table)."""
     threshold: float = Field(default=0.0, ge=0.0, lt=1.0)
     """How likely a node must be to be answered; where none below it is likely enough, the answer stops. The first step
     is always given, and at 0 expected F1 alone decides."""
