@@ -32,17 +32,8 @@ def answer_of(prediction: Prediction) -> dict[str, Any]:
         answer = {"label" if prediction.scores else "answer": said}
     elif isinstance(said, LabelAndScoredSpans):
         answer = {"label": said.label, "entities": [_entity(prediction.text, span) for span in said.spans]}
-    elif isinstance(said, tuple) and said and isinstance(said[0], Ranked):
-        found = [item for item in said if isinstance(item, Ranked)]
-        answer = {"documents": [{"id": i.id, "text": i.text, "score": round(i.score, DIGITS)} for i in found]}
-    elif isinstance(said, tuple) and said and isinstance(said[-1], ScoredNode):
-        answer = {"label": said[-1].label, "levels": [_level(node) for node in said if isinstance(node, ScoredNode)]}
-    elif isinstance(said, tuple) and prediction.scores:
-        answer = {"labels": [str(label) for label in said]}
-    elif isinstance(said, tuple) and prediction.pair is not None:  # entities are looked for in one text
-        answer = _found(prediction.text, said)
     elif isinstance(said, tuple):
-        answer = {"entities": [_entity(prediction.text, item) for item in said if isinstance(item, ScoredSpan)]}
+        answer = _several(prediction, said)
     else:
         answer = {"score": round(float(said), DIGITS)}
     if prediction.confidence is not None and (not isinstance(said, tuple) or answer.keys() & {"answer", "levels"}):
@@ -76,6 +67,20 @@ def _cell(value: Any) -> str:  # noqa: ANN401 - any JSON value
     if value is None:
         return ""
     return json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict) else str(value)
+
+
+def _several(prediction: Prediction, said: Sequence[ScoredSpan | ScoredNode | Ranked | str]) -> dict[str, Any]:
+    """Documents, a label of a tree, labels, what answers a question, or entities."""
+    if said and isinstance(said[0], Ranked):
+        found = [item for item in said if isinstance(item, Ranked)]
+        return {"documents": [{"id": i.id, "text": i.text, "score": round(i.score, DIGITS)} for i in found]}
+    if said and isinstance(said[-1], ScoredNode):
+        return {"label": said[-1].label, "levels": [_level(node) for node in said if isinstance(node, ScoredNode)]}
+    if prediction.scores:
+        return {"labels": [str(label) for label in said]}
+    if prediction.pair is not None:  # entities are looked for in one text
+        return _found(prediction.text, said)
+    return {"entities": [_entity(prediction.text, item) for item in said if isinstance(item, ScoredSpan)]}
 
 
 def _found(text: str, said: Sequence[ScoredSpan | ScoredNode | Ranked | str]) -> dict[str, Any]:

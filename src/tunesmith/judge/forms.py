@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from tunesmith.core.errors import UsageError
-from tunesmith.core.example import LabelAndSpans
+from tunesmith.core.example import Gold, LabelAndSpans, Node
 from tunesmith.core.format import READ_AS
 from tunesmith.core.prediction import Prediction
 from tunesmith.judge import sides
@@ -69,14 +69,21 @@ def form_of(prediction: Prediction, kind: str) -> str:
     """
     if kind not in KINDS:
         raise UsageError(f"cannot judge {kind!r}", code="TS-JUDGE-003", fix=f"choose one of: {', '.join(KINDS)}.")
-    if kind == TREE:
-        sides.paths(prediction)
-        return "paths"
-    match READ_AS.get(kind, kind), prediction.gold:
+    shape = _shape(kind if kind == TREE else READ_AS.get(kind, kind), prediction.gold)
+    if shape is None:
+        raise sides.unfit(prediction, f"a gold answer for {kind}")
+    return shape
+
+
+def _shape(rows: str, gold: Gold | None) -> str | None:
+    """The shape that answers to such gold have, by what its rows are read as."""
+    match rows, gold:
         case "token_classification", tuple():
             return "spans"
         case "joint_classification", LabelAndSpans():
             return "joint"
+        case "hierarchical_classification", (Node(), *_):
+            return "paths"
         case "text_classification", tuple():
             return "multilabel"
         case "text_classification" | "pair_matching", str():
@@ -89,7 +96,7 @@ def form_of(prediction: Prediction, kind: str) -> str:
             return "texts"
         case "extractive_qa", tuple():
             return "answers"
-    raise sides.unfit(prediction, f"a gold answer for {kind}")
+    return None
 
 
 def taken_for(prediction: Prediction, form: str) -> list[tuple[str, str]]:

@@ -9,7 +9,7 @@ from tunesmith.core.example import Example, Gold, Node, Source
 from tunesmith.core.prediction import Answer, Prediction, ScoredNode
 from tunesmith.judge.baselines import baselines
 from tunesmith.judge.errors_table import error_record, mistake_of
-from tunesmith.judge.forms import form_of, right, taken_for
+from tunesmith.judge.forms import right, taken_for
 from tunesmith.judge.paired import paired_test
 from tunesmith.judge.paired_labels import label_differences
 from tunesmith.judge.scoring import score
@@ -99,7 +99,7 @@ def test_flat_labels_give_the_accuracy() -> None:
 def test_rows_of_another_shape_are_refused_at_their_line(gold: Gold | None, said: Answer) -> None:
     prediction = Prediction(id="7", text="t", gold=gold, predicted=said, source=Source("x.jsonl", 9))
     with pytest.raises(DataError, match=r"x\.jsonl:9"):
-        form_of(prediction, KIND)
+        score([prediction], kind=KIND, replicates=0)
 
 
 def test_an_answer_is_right_where_it_ends_where_the_gold_ends() -> None:
