@@ -90,8 +90,8 @@ class Prefix(Method):
 
     @property
     def learning_rate(self) -> float:
-        """3.3e-2 at width 384."""
-        return 3.3e-2
+        """3e-2 at width 384."""
+        return 3e-2
 
     @property
     def rows(self) -> int:

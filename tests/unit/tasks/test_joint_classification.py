@@ -11,7 +11,7 @@ import torch
 from torch.nn.functional import cross_entropy, kl_div, log_softmax
 from torch.testing import assert_close
 
-from tunesmith.bundle.predictor import load
+from tunesmith.bundle.opening import load
 from tunesmith.bundle.verify import verify
 from tunesmith.core.batch import collate
 from tunesmith.core.errors import ConfigError, DataError
