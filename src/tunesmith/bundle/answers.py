@@ -20,7 +20,7 @@ DIGITS: Final = 6
 def answer_of(prediction: Prediction) -> dict[str, Any]:
     """What the model said, without the question.
 
-    Documents are `{id, text, score}`, the nearest first.
+    Documents are `{id, text, score}`, the nearest first; re-ranked ones have their first score beside.
     Entities are `{start, end, label, text, confidence}` in code points of the text, `end` exclusive. `scores` lists
     every label from likely to unlikely. A label of a tree has `levels` beside it, the nodes on the way down to it as
     `{label, confidence}`. What answers a question (the pair) is `answer`, the text from `start` to `end`, or null where
@@ -72,8 +72,7 @@ def _cell(value: Any) -> str:  # noqa: ANN401 - any JSON value
 def _several(prediction: Prediction, said: Sequence[ScoredSpan | ScoredNode | Ranked | str]) -> dict[str, Any]:
     """Documents, a label of a tree, labels, what answers a question, or entities."""
     if said and isinstance(said[0], Ranked):
-        found = [item for item in said if isinstance(item, Ranked)]
-        return {"documents": [{"id": i.id, "text": i.text, "score": round(i.score, DIGITS)} for i in found]}
+        return {"documents": [_document(item) for item in said if isinstance(item, Ranked)]}
     if said and isinstance(said[-1], ScoredNode):
         return {"label": said[-1].label, "levels": [_level(node) for node in said if isinstance(node, ScoredNode)]}
     if prediction.scores:
@@ -92,6 +91,11 @@ def _found(text: str, said: Sequence[ScoredSpan | ScoredNode | Ranked | str]) ->
 
 def _level(node: ScoredNode) -> dict[str, Any]:
     return {"label": node.label, "confidence": round(node.confidence, DIGITS)}
+
+
+def _document(found: Ranked) -> dict[str, Any]:
+    values = found.as_record()
+    return {name: round(value, DIGITS) if isinstance(value, float) else value for name, value in values.items()}
 
 
 def _entity(text: str, span: ScoredSpan) -> dict[str, Any]:

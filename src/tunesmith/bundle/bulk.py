@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, TextIO
 
 from tunesmith.bundle.answers import answer_of, csv_cells, csv_line, json_line
-from tunesmith.bundle.predictor import CHUNK, Predictor
+from tunesmith.bundle.predictor import Predictor
 from tunesmith.bundle.questions import Question
 from tunesmith.core.atomic import replacing
 from tunesmith.core.errors import CannotCreateError, DataError, Place, StorageError
@@ -36,11 +36,11 @@ class Counts:
 
 
 def answers(
-    predictor: Predictor, questions: Iterable[Question], counts: Counts, *, chunk: int = CHUNK
+    predictor: Predictor, questions: Iterable[Question], counts: Counts, *, chunk: int | None = None
 ) -> Iterator[tuple[Question, dict[str, Any]]]:
     """Each question with its answer, in order; the answer to a blank text is empty."""
     waiting = iter(questions)
-    while held := list(islice(waiting, chunk)):
+    while held := list(islice(waiting, chunk or predictor.chunk)):
         asked = [question.example for question in held if not question.blank]
         found = iter(predictor.answer(asked).predictions if asked else ())
         for question in held:

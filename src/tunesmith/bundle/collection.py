@@ -1,14 +1,15 @@
-"""The documents of a search with their vectors: exact search, and how they lie in a bundle.
+"""The documents of a search with their vectors: exact search, a place for an index, and how they lie in a bundle.
 
     index.safetensors    vectors [n, D] float32, of length 1
     documents.jsonl      {"id", "text"}, one a line, in the order of the vectors
 
 Exact search reads every vector once a question: one matrix product. Equal scores keep the order of the collection, so
-that an answer does not depend on the machine's sorting.
+that an answer does not depend on the machine's sorting. `approximate` makes an index where that takes too long.
 """
 
 import json
-from collections.abc import Callable, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -29,21 +30,44 @@ BLOCK = 256
 """Questions that are compared with all documents at once"""
 
 
+Found = tuple[NDArray[np.int64], NDArray[np.float32]]
+"""The places of the documents found for a question, best first, and their cosines"""
+
+
+class Index(ABC):
+    """Finds near vectors without comparing a question with all."""
+
+    @property
+    @abstractmethod
+    def account(self) -> str:
+        """What it is and how much of exact search it finds, in a sentence."""
+
+    @abstractmethod
+    def nearest(self, questions: NDArray[np.float32], *, count: int) -> list[Found]:
+        """For each of the vectors [q, D] about the `count` nearest, or all where there are fewer."""
+
+
 @dataclass(frozen=True, slots=True)
 class Collection:
-    """Documents [n] and their vectors [n, D]."""
+    """Documents [n] and their vectors [n, D]; with an index, which is asked in the place of all vectors."""
 
     documents: tuple[Document, ...]
     vectors: NDArray[np.float32]
+    index: Index | None = None
 
     def nearest(self, questions: NDArray[np.float32], *, count: int) -> list[tuple[Ranked, ...]]:
         """For each of the vectors [q, D] the `count` nearest documents, or all where there are fewer, best first."""
-        found = []
+        found = self.index.nearest(questions, count=count) if self.index else self._exact(questions, count)
+        return [
+            tuple(self._ranked(int(place), float(cosine)) for place, cosine in zip(*near, strict=True))
+            for near in found
+        ]
+
+    def _exact(self, questions: NDArray[np.float32], count: int) -> Iterator[Found]:
         for start in range(0, len(questions), BLOCK):
             for cosines in questions[start : start + BLOCK] @ self.vectors.T:
                 order = highest(cosines, count)
-                found.append(tuple(self._ranked(int(index), float(cosines[index])) for index in order))
-        return found
+                yield order, cosines[order]
 
     def _ranked(self, index: int, cosine: float) -> Ranked:
         document = self.documents[index]

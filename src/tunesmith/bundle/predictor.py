@@ -13,10 +13,12 @@ from typing import Final, overload
 import torch
 
 from tunesmith.bundle.answered import Answered, answered, require_text
+from tunesmith.bundle.approximate import searching
 from tunesmith.bundle.display import Predictions
 from tunesmith.bundle.golden import prove
 from tunesmith.bundle.precision import Wanted, ready
 from tunesmith.bundle.read import Bundle, open_bundle
+from tunesmith.bundle.reranking import PLAIN, Reranker, Stages, reranker_of
 from tunesmith.core.errors import DataError, Place, UsageError
 from tunesmith.core.example import Example, Source
 from tunesmith.core.memory import give_back
@@ -33,23 +35,22 @@ Input = str | tuple[str, str] | Example
 
 
 class Predictor:
-    """A bundle that answers. Not for two threads at once."""
+    """A bundle that answers, of a search perhaps with a re-ranker behind it. Not for two threads at once."""
 
-    def __init__(self, bundle: Bundle, *, batch_tokens: int = 4096) -> None:
+    def __init__(self, bundle: Bundle, *, reranker: Reranker | None = None, batch_tokens: int = 4096) -> None:
+        """Raises what `Reranker.require_fits` raises."""
         self.bundle = bundle
+        self.reranker = reranker
         self._batch_tokens = batch_tokens
+        self._task = reranker.require_fits(bundle).giving(reranker.candidates) if reranker else bundle.task
 
     @classmethod
-    def load(cls, folder: Path | str, *, precision: Wanted = "fp32") -> "Predictor":
-        """Verify and open the bundle in `folder`; raises what `open_bundle`, `ready` and `prove` raise.
+    def load(cls, folder: Path | str, *, precision: Wanted = "fp32", stages: Stages = PLAIN) -> "Predictor":
+        """Verify and open the bundle in `folder`; raises what `open_bundle`, `ready`, `prove` and `staged` raise.
 
         `precision` is that of `tunesmith.load`.
         """
-        bundle = open_bundle(folder)
-        prepared = ready(bundle, precision)
-        if prepared.precision != "fp32":
-            prove(bundle)
-        return cls(prepared)
+        return staged(_proved(folder, precision), stages, precision=precision)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -74,11 +75,16 @@ class Predictor:
             return self.answer([as_example(inputs, 1)]).predictions[0]
         return Predictions(self.stream(as_example(item, line) for line, item in enumerate(inputs, start=1)))
 
-    def stream(self, examples: Iterable[Example], *, chunk: int = CHUNK) -> Iterator[Prediction]:
+    @property
+    def chunk(self) -> int:
+        """How many examples to hold at a time: a question that is re-ranked counts as many as are read with it."""
+        return max(1, CHUNK // self.reranker.candidates) if self.reranker else CHUNK
+
+    def stream(self, examples: Iterable[Example], *, chunk: int | None = None) -> Iterator[Prediction]:
         """Answers in the order of `examples`, holding at most `chunk` of them at a time."""
         waiting = iter(examples)
         for number in count(1):
-            held = list(islice(waiting, chunk))
+            held = list(islice(waiting, chunk or self.chunk))
             if not held:
                 return
             yield from self.answer(held).predictions
@@ -93,14 +99,17 @@ class Predictor:
         """
         bundle = self.bundle
         self.require_readable(examples)
-        return answered(
+        found = answered(
             bundle.model,
-            bundle.task,
+            self._task,
             examples,
             tokenizer=bundle.tokenizer,
             source=self._writer or bundle.collection,
             batch_tokens=self._batch_tokens,
         )
+        if self.reranker is None or not isinstance(bundle.task, RankingTask):
+            return found
+        return self.reranker.reranked(examples, found, count=bundle.task.answers, batch_tokens=self._batch_tokens)
 
     def write(self, given: Input) -> Iterator[str]:
         """The answer to one input in pieces, as it is written.
@@ -145,6 +154,30 @@ class Predictor:
             return None
         dtype = torch.bfloat16 if bundle.precision == "bf16" else torch.float32
         return bundle.task.writer(bundle.model, bundle.tokenizer, dtype=dtype)
+
+
+def staged(bundle: Bundle, stages: Stages, *, precision: Wanted = "fp32") -> Predictor:
+    """A bundle that is ready to answer, as the stages of its search say; the re-ranker is verified and opened.
+
+    Raises:
+        UsageError: there is no such index, nothing to search, or a re-ranker that does not fit.
+        MissingExtraError: faiss is not installed.
+        ModelFileError: any byte of the re-ranker was changed.
+    """
+    searched = searching(bundle, stages.index)
+    if stages.reranker is None:
+        return Predictor(searched)
+    pairs = _proved(stages.reranker, precision)
+    return Predictor(searched, reranker=reranker_of(pairs, candidates=stages.candidates, relevant=stages.relevant))
+
+
+def _proved(folder: Path | str, precision: Wanted) -> Bundle:
+    """The bundle in the form that answers; its golden rows hold fp32 logits and are proved before anything is cast."""
+    bundle = open_bundle(folder)
+    prepared = ready(bundle, precision)
+    if prepared.precision != "fp32":
+        prove(bundle)
+    return prepared
 
 
 def reads_pairs(task: Task) -> bool:

@@ -9,6 +9,7 @@ from typing import Literal
 import typer
 
 from tunesmith.cli.output import emit, refuse_folder
+from tunesmith.cli.search_options import CANDIDATES, INDEX, RELEVANT, RERANKER
 
 
 def predict(
@@ -30,6 +31,10 @@ def predict(
         "fp32", "--precision", help="fp32 as in the report; bf16: about half the time; auto: what is faster here."
     ),
     adapter: str = typer.Option(None, "--adapter", help="Which model answers, where the bundle holds several."),
+    index: Literal["exact", "faiss"] = INDEX,
+    reranker: Path = RERANKER,
+    candidates: int = CANDIDATES,
+    relevant: str = RELEVANT,
     skip_bad: Path = typer.Option(None, "--skip-bad", help="Write rows that cannot be read here and go on."),
     as_json: bool = typer.Option(False, "--json", help="Print the counts as one JSON object (needs --out)."),
 ) -> None:
@@ -43,7 +48,9 @@ def predict(
     from tunesmith.bundle.opening import one_model
     from tunesmith.bundle.predictor import reads_pairs
     from tunesmith.bundle.questions import Columns, Questions, file_lines, kind_of
+    from tunesmith.bundle.reranking import Stages
     from tunesmith.cli.counting import counting
+    from tunesmith.cli.output import err, plain
     from tunesmith.core.errors import DataError, UsageError
 
     if as_json and out is None:
@@ -52,7 +59,8 @@ def predict(
     refuse_folder(skip_bad, "--skip-bad")
     piped = str(file) == "-"
     source = _piped_lines() if piped else file_lines(file, encoding)
-    predictor = one_model(bundle, adapter=adapter, precision=precision)
+    stages = Stages(index, reranker, candidates, relevant)
+    predictor = one_model(bundle, adapter=adapter, precision=precision, stages=stages)
     pairs, counts = reads_pairs(predictor.bundle.task), bulk.Counts()
     with_scores = form == "jsonl" if scores is None else scores
     columns = bulk.columns_of(predictor, pairs=pairs, scores=with_scores)
@@ -74,6 +82,9 @@ def predict(
             for line in bulk.lines(found, form, columns=columns, scores=with_scores):
                 write(line)
                 tell(counts.read)
+    collection = predictor.bundle.collection
+    if collection and collection.index:
+        err.print(plain(collection.index.account), highlight=False)
     _close(counts.as_record(), out, skip_bad, as_json, precision=predictor.bundle.precision)
 
 

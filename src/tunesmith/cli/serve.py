@@ -5,6 +5,8 @@ from typing import Literal
 
 import typer
 
+from tunesmith.cli.search_options import CANDIDATES, INDEX, RELEVANT, RERANKER
+
 
 def serve(
     bundle: Path = typer.Argument(..., help="The bundle that training wrote.", metavar="BUNDLE"),
@@ -29,6 +31,10 @@ def serve(
     precision: Literal["fp32", "bf16", "auto"] = typer.Option(
         "fp32", "--precision", help="fp32 as in the report; bf16: about half the time; auto: what is faster here."
     ),
+    index: Literal["exact", "faiss"] = INDEX,
+    reranker: Path = RERANKER,
+    candidates: int = CANDIDATES,
+    relevant: str = RELEVANT,
     drain_seconds: float = typer.Option(1.0, "--drain-seconds", min=0.0, help="Answer on for so long after SIGTERM."),
     as_json: bool = typer.Option(False, "--json", help="Errors as JSON; the log is JSON lines in any case."),
 ) -> None:
@@ -67,6 +73,10 @@ def serve(
         queue_items=queue_items,
         queue_seconds=queue_seconds,
         precision=precision,
+        index=index,
+        reranker=reranker,
+        candidates=candidates,
+        relevant=relevant,
         drain_seconds=drain_seconds,
     )
     keys = os.environ.get("TUNESMITH_API_KEYS", "").split(",")

@@ -1,6 +1,7 @@
 """`tunesmith verify`: every byte of a bundle, and the golden rows recomputed in this fresh process."""
 
 from pathlib import Path
+from typing import Literal
 
 import typer
 
@@ -9,6 +10,9 @@ from tunesmith.cli.output import emit, out, plain
 
 def verify(
     bundle: Path = typer.Argument(..., help="The bundle that training wrote.", metavar="BUNDLE"),
+    index: Literal["exact", "faiss"] = typer.Option(
+        "exact", "--index", help="With faiss, make the index of a search and say how much of exact search it finds."
+    ),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON object."),
 ) -> None:
     """Recompute every digest and every golden row of a bundle.
@@ -17,7 +21,7 @@ def verify(
     """
     from tunesmith.bundle.verify import verify as checked
 
-    found = checked(bundle)
+    found = checked(bundle, index=index)
     if as_json:
         emit(found.as_record())
         return
@@ -30,3 +34,5 @@ def verify(
     if found.adapters:
         each = ", ".join(f"{plain(name)} {rows}" for name, rows in found.adapters.items())
         out.print(f"   {each}", highlight=False)
+    if found.index:
+        out.print(f"   {plain(found.index)}", highlight=False)

@@ -38,11 +38,20 @@ class LabelAndScoredSpans:
 
 @dataclass(frozen=True, slots=True)
 class Ranked:
-    """A document that was found for a question, with the cosine of the two in [-1, 1]."""
+    """A document that was found for a question, with the cosine of the two in [-1, 1].
+
+    Where a re-ranker ordered anew, `score` is what it said, and `first_score` the cosine.
+    """
 
     id: str
     text: str
     score: float
+    first_score: float | None = None
+
+    def as_record(self) -> dict[str, Any]:
+        """A JSON-ready object."""
+        record: dict[str, Any] = {"id": self.id, "text": self.text, "score": self.score}
+        return record if self.first_score is None else record | {"first_score": self.first_score}
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +215,9 @@ def _name(item: Item) -> str:
 def _plain_item(item: Item) -> Any:  # noqa: ANN401 - any JSON value
     if isinstance(item, str):
         return item
-    if isinstance(item, Relevant | Ranked | Node | ScoredNode):
+    if isinstance(item, Ranked):
+        return item.as_record()
+    if isinstance(item, Relevant | Node | ScoredNode):
         return asdict(item)
     plain: dict[str, Any] = {"start": item.start, "end": item.end, "label": item.label}
     return plain | ({"confidence": item.confidence} if isinstance(item, ScoredSpan) else {})

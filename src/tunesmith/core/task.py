@@ -214,6 +214,10 @@ class RankingTask(Task):
         """How many documents answer a question."""
 
     @abstractmethod
+    def giving(self, count: int) -> "RankingTask":
+        """The same task with so many answers."""
+
+    @abstractmethod
     def judged(self) -> "RankingTask":
         """The same task with as many answers as its metrics look at, where it gives fewer."""
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
+from tunesmith.bundle.reranking import CANDIDATES, Stages
 from tunesmith.core.errors import UsageError
 from tunesmith.judge.scoring import Scores
 from tunesmith.prepare.audit import AuditReport
@@ -95,9 +96,22 @@ def audit(source: str | Path) -> AuditReport:
     return audited_source(Path(source))
 
 
-def evaluate(bundle: str | Path, data: str | Path, *, adapter: str | None = None) -> Scores:
-    """Score a bundle on a labelled file, with intervals; `adapter` names the model where a bundle holds several."""
-    return evaluated(Path(bundle), Path(data), adapter=adapter).scores
+def evaluate(
+    bundle: str | Path,
+    data: str | Path,
+    *,
+    adapter: str | None = None,
+    reranker: str | Path | None = None,
+    candidates: int = CANDIDATES,
+    relevant: str | None = None,
+) -> Scores:
+    """Score a bundle on a labelled file, with intervals; `adapter` names the model where a bundle holds several.
+
+    A search is scored as a re-ranker orders it, where one is given; `load` says what it takes.
+    """
+    ordered = Path(reranker) if reranker is not None else None
+    stages = Stages(reranker=ordered, candidates=candidates, relevant=relevant)
+    return evaluated(Path(bundle), Path(data), adapter=adapter, stages=stages).scores
 
 
 def _config(source: Path, *, task: str | None, backbone: str | None, settings: Mapping[str, Any]) -> RunConfig:

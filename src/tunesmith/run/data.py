@@ -55,7 +55,8 @@ def load(config: RunConfig, *, rejects: Path | None = None) -> RunData:
         MissingInputError: a file that is not there.
     """
     data, files = config.data, config.data.files
-    given = dict(data.options) | ({"task": config.task.rows} if config.task else {})
+    rows_of = "retrieval" if data.mined else config.task.rows if config.task else None
+    given = dict(data.options) | ({"task": rows_of} if rows_of else {})
     first, *others = files
     finding = detect(config.path(files[first]), given=given)
     rows = {first: _read(config, finding, first, rejects)}

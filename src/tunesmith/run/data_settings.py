@@ -30,6 +30,17 @@ class DrawFiles(BaseModel):
     """The few rows that choose the best checkpoint; without them the last one is taken."""
 
 
+class MinedSettings(BaseModel):
+    """Where the wrong documents come from that a re-ranker learns to tell from right ones."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    by: str
+    """A run of a search, or its bundle: what it finds for a question and no row calls an answer is irrelevant."""
+    negatives: int = Field(default=4, ge=1, le=100)
+    """How many for each question, the nearest first; what rows call irrelevant comes on top."""
+
+
 class DataSettings(BaseModel):
     """Where the rows are. Any further key is an option of the file format (`format`, `text`, `encoding`, ...)."""
 
@@ -43,6 +54,9 @@ class DataSettings(BaseModel):
     """File the reported score is measured on; taken from `train` where absent."""
     documents: str | None = None
     """For `retrieval`: file of the documents to search (lines, JSONL, CSV); those of all rows where absent."""
+    mined: MinedSettings | None = None
+    """For `pair_matching`: read the rows of a search, and learn to tell their documents from those that a search takes
+    for the nearest wrong ones. The labels are relevant and irrelevant, or the ends of `task.score_range`."""
     split: SplitSettings = SplitSettings()
     """Shares and manner of the rows taken from `train` for the files that are absent."""
     shots: int | None = Field(default=None, ge=0)

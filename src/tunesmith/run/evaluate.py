@@ -8,14 +8,16 @@ from typing import Any
 
 from tunesmith.bundle.opening import one_model
 from tunesmith.bundle.predictor import Predictor
+from tunesmith.bundle.reranking import PLAIN, Stages
 from tunesmith.core.errors import DataError, MissingInputError, Place
-from tunesmith.core.example import Example
+from tunesmith.core.example import Example, Source
 from tunesmith.core.prediction import Prediction
 from tunesmith.core.task import RankingTask
 from tunesmith.judge.scoring import Scores, score
 from tunesmith.judge.stored import read_predictions, write_predictions
 from tunesmith.prepare.reading import detect, read
 from tunesmith.prepare.relevance import questions_of
+from tunesmith.run.reranked import Reranked, compared
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,10 @@ class Evaluation:
     scores: Scores
     notes: tuple[str, ...]
     predictions: Path | None
+    reranked: Reranked | None = None
+    """Against the search alone, where a re-ranker answered"""
+    index: str | None = None
+    """What the index of a search is and finds, where one was asked for"""
 
 
 def evaluated(
@@ -35,8 +41,11 @@ def evaluated(
     given: Mapping[str, Any] | None = None,
     adapter: str | None = None,
     progress: Callable[[int], None] = lambda done: None,
+    stages: Stages = PLAIN,
 ) -> Evaluation:
     """Answer every row of `data` and score the answers. Memory does not grow with the file, but for a search.
+
+    With a re-ranker the search is asked without it as well, and the two are compared.
 
     Args:
         bundle: a bundle, or a run folder that holds one.
@@ -45,14 +54,17 @@ def evaluated(
         given: options of the file format.
         adapter: which model answers, where the bundle holds several.
         progress: is told how many rows were answered.
+        stages: what finds and what orders, of a search; the re-ranker may be a run.
 
     Raises:
         MissingInputError: no bundle or no file.
         ModelFileError: the bundle is damaged.
-        UsageError: which model of several is not said, or there is none of that name.
+        UsageError: which model of several is not said, or there is none of that name; stages that do not fit.
         DataError: a bad row, or one without gold.
     """
-    predictor = _judged(one_model(bundle_in(bundle), adapter=adapter))
+    if stages.reranker is not None:
+        stages = replace(stages, reranker=bundle_in(stages.reranker))
+    predictor = _judged(one_model(bundle_in(bundle), adapter=adapter, stages=stages))
     task = predictor.bundle.task
     finding = detect(data, given={"task": task.rows, **(given or {})})
 
@@ -66,7 +78,10 @@ def evaluated(
         kept = out or Path(scratch) / "predictions.jsonl"
         write_predictions(kept, rows())
         scores = score(read_predictions(kept), kind=task.kind(), main=task.main_metric)
-    return Evaluation(scores, finding.notes, out)
+        reranked = _against_the_search(predictor, list(read_predictions(kept))) if predictor.reranker else None
+    collection = predictor.bundle.collection
+    account = collection.index.account if collection and collection.index else None
+    return Evaluation(scores, finding.notes, out, reranked, account)
 
 
 def bundle_in(folder: Path) -> Path:
@@ -89,7 +104,21 @@ def bundle_in(folder: Path) -> Path:
 def _judged(predictor: Predictor) -> Predictor:
     """The predictor, of a search with as many answers as its metrics look at."""
     task = predictor.bundle.task
-    return Predictor(replace(predictor.bundle, task=task.judged())) if isinstance(task, RankingTask) else predictor
+    if not isinstance(task, RankingTask):
+        return predictor
+    return Predictor(replace(predictor.bundle, task=task.judged()), reranker=predictor.reranker)
+
+
+def _against_the_search(predictor: Predictor, after: list[Prediction]) -> Reranked:
+    """The re-ranked answers beside those of the search alone, which gives all candidates."""
+    task, reranker = predictor.bundle.task, predictor.reranker
+    assert reranker and isinstance(task, RankingTask), "what is re-ranked was found by a search"
+    alone = Predictor(replace(predictor.bundle, task=task.giving(reranker.candidates)))
+    asked = (
+        Example(id=said.id, text=said.text, gold=said.gold, group=said.group, source=said.source or Source("", 0))
+        for said in after
+    )
+    return compared(after, list(alone.stream(asked)), kind=task.kind(), candidates=reranker.candidates)
 
 
 def _questions(predictor: Predictor, examples: Iterator[Example]) -> Iterator[Example]:

@@ -14,7 +14,7 @@ from tunesmith.core.errors import ConfigError, Place
 from tunesmith.core.meaning import meaning_of
 from tunesmith.core.rooms import METHODS, REGULARIZERS, TASKS, TRACKERS
 from tunesmith.run.config import SilverSettings
-from tunesmith.run.data_settings import DataSettings, DrawFiles, SplitSettings
+from tunesmith.run.data_settings import DataSettings, DrawFiles, MinedSettings, SplitSettings
 from tunesmith.tune.settings import TrainSettings
 
 
@@ -36,6 +36,7 @@ def meanings() -> Iterator[tuple[str, Meaning]]:
     yield from _fields("data", DataSettings)
     yield from _fields("data.split", SplitSettings)
     yield from _fields("data.draws", DrawFiles)
+    yield from _fields("data.mined", MinedSettings)
     yield from _fields("silver", SilverSettings)
     yield from _fields("train", TrainSettings)
     rooms: dict[str, Room[Any]] = {

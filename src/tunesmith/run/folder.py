@@ -1,7 +1,7 @@
 """Where a run lives on disk, and the promise that nothing in it is ever half-written.
 
 runs/NAME/  config.json  journal.jsonl  checkpoints/  split.json  audit.json  report.json  report.html
-            predictions.dev.jsonl  predictions.test.jsonl  bundle/  adapter/  silver/
+            predictions.dev.jsonl  predictions.test.jsonl  bundle/  adapter/  silver/  mined.train.jsonl
             tracking.json and whatever trackers leave
 """
 
@@ -87,6 +87,10 @@ class RunFolder:
     def adapter(self) -> Path:
         """The low-rank update alone, in the files of peft."""
         return self.path / "adapter"
+
+    def mined(self, split: str) -> Path:
+        """The pairs that were made of the rows of a search."""
+        return self.path / f"mined.{split}.jsonl"
 
     def predictions(self, split: str) -> Path:
         """The stored answers on one split."""

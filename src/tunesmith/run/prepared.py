@@ -22,6 +22,7 @@ from tunesmith.prepare.characters import Level
 from tunesmith.prepare.question_audit import question_sections
 from tunesmith.prepare.relevance import documents_of, questions_of, require_known
 from tunesmith.prepare.search_audit import audited_apart
+from tunesmith.run.candidate_pairs import with_candidates
 from tunesmith.run.config import RunConfig
 from tunesmith.run.data import RunData, load
 from tunesmith.run.documents import read_documents
@@ -70,7 +71,7 @@ def prepared(config: RunConfig, *, rejects: Path | None = None, check: bool = Tr
         ModelFileError, MissingInputError, MissingExtraError: a backbone that cannot be used.
     """
     checkpoint = locate(config.backbone)
-    data = load(config, rejects=rejects)
+    data = with_candidates(config, load(config, rejects=rejects))
     task = config.task or TASKS.make(data.finding.task, key="task")
     if not task.answers_untrained and (config.train.learns_nothing or not data.train):
         raise ConfigError(

@@ -13,6 +13,7 @@ from tunesmith.judge.page import write_page
 from tunesmith.judge.report import RunFacts, build_report, judge_split
 from tunesmith.judge.stored import read_predictions
 from tunesmith.methods._peft_files import in_peft_files, write_adapter
+from tunesmith.run.candidate_pairs import write_pairs
 from tunesmith.run.environment import environment, peak_gpu_memory
 from tunesmith.run.folder import RunFolder, write_json
 from tunesmith.run.journal import events
@@ -28,6 +29,8 @@ def write_inputs(folder: RunFolder, ready: Prepared, origins: Mapping[str, str])
     record = {"config": ready.config.as_table(), "origins": dict(origins), "backbone": ready.checkpoint.fingerprint}
     write_json(folder.config, record)
     write_json(folder.split, ready.data.record)
+    if ready.config.data.mined:
+        write_pairs(folder, ready.data)
     write_json(folder.audit, ready.audit.as_record())
 
 

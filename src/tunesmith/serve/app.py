@@ -111,6 +111,7 @@ class Endpoints:
             model=self._service.name,
             version=loaded.version,
             request_id=access.request_id,
+            reranker=loaded.reranker.version if loaded.reranker else None,
         )
         timing = f"queue;dur={1000 * access.served.queued:.2f}, model;dur={1000 * access.served.inferred:.2f}"
         return Response(answer, media_type="application/json", headers={"Server-Timing": timing})

@@ -13,14 +13,17 @@ from typing import Any
 
 from tunesmith.bundle import golden
 from tunesmith.bundle.answered import Answered
+from tunesmith.bundle.approximate import searching
 from tunesmith.bundle.integrity import check, read_manifest
 from tunesmith.bundle.joined import load_joined, ready_joined
 from tunesmith.bundle.joined_integrity import check_joined, is_joined, read_joined_manifest
 from tunesmith.bundle.joined_predictor import JoinedPredictor, Questions
 from tunesmith.bundle.manifest import Manifest
+from tunesmith.bundle.opening import require_plain
 from tunesmith.bundle.precision import Wanted, ready
 from tunesmith.bundle.predictor import Predictor
-from tunesmith.bundle.read import load
+from tunesmith.bundle.read import Bundle, load
+from tunesmith.bundle.reranking import PLAIN, Stages, reranker_of
 from tunesmith.core.prediction import Prediction
 from tunesmith.serve.batcher import Ask
 
@@ -44,6 +47,10 @@ class Proved:
     """By name; the one of a bundle of its own has none, and stands under the empty word"""
     golden_rows: int
     precision: str
+    reranker: Manifest | None = None
+    """The pair model that orders what a search finds"""
+    index: str | None = None
+    """What the index of a search is and finds"""
 
 
 class Models(ABC):
@@ -71,42 +78,58 @@ class Models(ABC):
         """The answers in order, and the tokens of each."""
 
 
-def models_in(folder: Path) -> Models:
+def models_in(folder: Path, stages: Stages = PLAIN) -> Models:
     """What the bundle in `folder` holds; nothing is loaded yet.
 
     Raises:
-        MissingInputError: no bundle is here.
+        MissingInputError: no bundle is here, or none of the re-ranker.
         ModelFileError: its manifest was changed.
+        UsageError: stages of a search for a bundle of several models.
     """
-    return SeveralModels(folder) if is_joined(folder) else OneModel(folder)
+    if not is_joined(folder):
+        return OneModel(folder, stages)
+    require_plain(folder, stages)
+    return SeveralModels(folder)
 
 
 class OneModel(Models):
-    """A bundle of one model."""
+    """A bundle of one model; of a search perhaps with an index, and with a re-ranker out of a bundle of its own."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, stages: Stages = PLAIN) -> None:
         self.name, self.adapters = read_manifest(folder).name, ()
-        self._folder = folder
+        self._stages = stages
+        self._folders = [folder, *([stages.reranker] if stages.reranker else [])]
+        for other in self._folders[1:]:
+            read_manifest(other)
 
     def verify(self) -> int:
         """Compare every byte; how many files there are."""
-        self._manifest = check(self._folder)
-        return len(self._manifest.files)
+        self._manifests = [check(folder) for folder in self._folders]
+        return sum(len(manifest.files) for manifest in self._manifests)
 
     def load(self) -> None:
         """Build what was verified."""
-        self._bundle = load(self._folder, self._manifest)
+        both = zip(self._folders, self._manifests, strict=True)
+        self._bundles = [load(folder, manifest) for folder, manifest in both]
 
     def prove(self, precision: Wanted, *, batch_tokens: int) -> Proved:
         """Answer the golden rows in fp32, then get ready in `precision`."""
-        answering = ready(self._bundle, "fp32")
-        rows = golden.prove(answering)
-        if precision != "fp32":  # golden rows hold fp32 logits: nothing is cast before they are proved
-            answering = ready(self._bundle, precision)
-        del self._bundle
-        self._predictor = Predictor(answering, batch_tokens=batch_tokens)
-        shown = {"": Described(self._manifest, _examples(self._folder))}
-        return Proved(self._manifest.version, self._manifest.sha256, shown, rows, answering.precision)
+        (answering, rows), *others = [_proved(bundle, precision) for bundle in self._bundles]
+        del self._bundles
+        searched, stages = searching(answering, self._stages.index), self._stages
+        pairs = [reranker_of(one, candidates=stages.candidates, relevant=stages.relevant) for one, _ in others]
+        self._predictor = Predictor(searched, reranker=pairs[0] if pairs else None, batch_tokens=batch_tokens)
+        manifest, *behind = self._manifests
+        index = searched.collection.index if searched.collection else None
+        return Proved(
+            version=manifest.version,
+            sha256=manifest.sha256,
+            models={"": Described(manifest, _examples(self._folders[0]))},
+            golden_rows=rows + sum(proved for _, proved in others),
+            precision=searched.precision,
+            reranker=behind[0] if behind else None,
+            index=index.account if index else None,
+        )
 
     def answer(self, asks: Sequence[Ask]) -> tuple[list[Prediction], list[int]]:
         """The answers in order, and the tokens of each."""
@@ -153,6 +176,15 @@ class SeveralModels(Models):
             said = zip(answered.predictions, _tokens(answered, len(own)), strict=True)
             found |= dict(zip(own, said, strict=True))
         return [found[place][0] for place in range(len(asks))], [found[place][1] for place in range(len(asks))]
+
+
+def _proved(bundle: Bundle, precision: Wanted) -> tuple[Bundle, int]:
+    """The bundle as it will answer, and how many golden rows it answered as it did once."""
+    answering = ready(bundle, "fp32")
+    rows = golden.prove(answering)
+    if precision != "fp32":  # golden rows hold fp32 logits: nothing is cast before they are proved
+        answering = ready(bundle, precision)
+    return answering, rows
 
 
 def _tokens(answered: Answered, count: int) -> list[int]:

@@ -115,13 +115,14 @@ def _schemas(adapters: Sequence[str]) -> dict[str, Any]:
         request["required"] = ["adapter"]
     scores = {"type": "object", "additionalProperties": _SHARE}
     entity = {"start": _COUNT, "end": _COUNT, "label": _TEXT, "text": _TEXT, "confidence": _SHARE}
-    document = {"id": _TEXT, "text": _TEXT, "score": _NUMBER}
+    document = {"id": _TEXT, "text": _TEXT, "score": _NUMBER, "first_score": _NUMBER}
+    reranker = _object({"name": _TEXT, "version": _TEXT, "bundle_sha256": _TEXT}) | {"type": ["object", "null"]}
     answer = {
         "label": _TEXT,
         "labels": _list(_TEXT),
         "levels": _list(_object({"label": _TEXT, "confidence": _SHARE})),
         "entities": _list(_object(entity)),
-        "documents": _list(_object(document)),
+        "documents": _list(_object(document, optional=("first_score",))),
         "score": _NUMBER,
         "answer": {"type": ["string", "null"]},
         "start": _COUNT,
@@ -131,7 +132,7 @@ def _schemas(adapters: Sequence[str]) -> dict[str, Any]:
         "truncated": {"type": "integer", "minimum": 1},
     }
     envelope = {"model": _TEXT, "version": _TEXT, "request_id": _TEXT}
-    own = {"adapter": _TEXT} if adapters else {}
+    own = {"adapter": _TEXT} if adapters else {"reranker_version": _TEXT}
     several = {"anyOf": [_object({"result": _ref("Answer")}), _object({"results": _list(_ref("Answer"))})]}
     by_name = {"type": "object", "additionalProperties": several}
     place = _object({"path": _TEXT, "message": _TEXT})
@@ -150,6 +151,7 @@ def _schemas(adapters: Sequence[str]) -> dict[str, Any]:
         "version": {"type": ["string", "null"]},
         "bundle_sha256": {"type": ["string", "null"]},
         **about,
+        "reranker": reranker,
         "adapters": _list(_object({"name": _TEXT, "version": _TEXT} | about)),
         "limits": _object({name: {"type": "integer", "minimum": 1} for name in limits}),
     }
@@ -157,8 +159,8 @@ def _schemas(adapters: Sequence[str]) -> dict[str, Any]:
         **definitions,
         "PredictRequest": request | {"oneOf": [{"required": ["text"]}, {"required": ["items"]}]},
         "Answer": _object(answer, optional=tuple(answer)),
-        "OneAnswer": _object(envelope | own | {"result": _ref("Answer")}),
-        "ManyAnswers": _object(envelope | own | {"results": _list(_ref("Answer"))}),
+        "OneAnswer": _object(envelope | own | {"result": _ref("Answer")}, optional=("reranker_version",)),
+        "ManyAnswers": _object(envelope | own | {"results": _list(_ref("Answer"))}, optional=("reranker_version",)),
         **({"AnswersOfSeveral": _object(envelope | {"adapters": by_name})} if adapters else {}),
         "Problem": _object(problem | {"errors": _list(place)}, optional=("errors",)),
         "Status": _object({"status": _TEXT}),

@@ -4,6 +4,7 @@ import json
 from functools import cache
 from typing import Any, Final
 
+from tunesmith.bundle.manifest import Manifest
 from tunesmith.serve.models import Described
 from tunesmith.serve.service import Service
 from tunesmith.web.loading import asset, page
@@ -29,6 +30,7 @@ def about(service: Service) -> dict[str, Any]:
         "version": loaded.version if loaded else None,
         "bundle_sha256": loaded.sha256 if loaded else None,
         **said.get("", _UNKNOWN),
+        "reranker": _named(loaded.reranker) if loaded and loaded.reranker else None,
         "adapters": [
             {"name": name, "version": models[name].manifest.version} | said[name]
             for name in service.adapters
@@ -45,6 +47,10 @@ def about(service: Service) -> dict[str, Any]:
 
 _UNKNOWN: Final[dict[str, Any]] = {"task": None, "pairs": False, "labels": [], "examples": []}
 """Of a model that is not loaded yet, and of a bundle in which each of several says it for itself"""
+
+
+def _named(manifest: Manifest) -> dict[str, str]:
+    return {"name": manifest.name, "version": manifest.version, "bundle_sha256": manifest.sha256}
 
 
 def _model(one: Described, *, shown: bool) -> dict[str, Any]:

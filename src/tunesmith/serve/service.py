@@ -11,6 +11,7 @@ from concurrent.futures import Future
 from enum import StrEnum
 from pathlib import Path
 
+from tunesmith.bundle.reranking import Stages
 from tunesmith.core.errors import TunesmithError
 from tunesmith.serve.batcher import Ask, Batcher, Overloaded, Served
 from tunesmith.serve.models import Proved, models_in
@@ -41,12 +42,13 @@ class Service:
         self.loaded: Proved | None = None
         self.error: Exception | None = None
         self.batcher = Batcher(
-            batch_items=settings.batch_items,
+            batch_items=1 if settings.reranker else settings.batch_items,
             batch_characters=settings.batch_characters,
             queue_items=settings.queue_items,
             queue_seconds=settings.queue_seconds,
         )
-        self._models = models_in(folder)
+        stages = Stages(settings.index, settings.reranker, settings.candidates, settings.relevant)
+        self._models = models_in(folder, stages)
         self.name, self.adapters = self._models.name, self._models.adapters
         self._on_state = on_state
         self._thread = threading.Thread(target=self._live, name="tunesmith-model", daemon=True)
@@ -108,8 +110,10 @@ class Service:
         proved = self._models.prove(self.settings.precision, batch_tokens=self.settings.batch_tokens)
         self.loaded = proved
         if self.state is State.WARMING:  # asked to stop meanwhile: retired it stays
-            rows, precision = proved.golden_rows, proved.precision
-            self._enter(State.READY, f"{rows} golden rows answered as they were; computing in {precision}")
+            said = [f"{proved.golden_rows} golden rows answered as they were", f"computing in {proved.precision}"]
+            said += [proved.index] if proved.index else []
+            said += [f"re-ranked by {proved.reranker.name} {proved.reranker.version}"] if proved.reranker else []
+            self._enter(State.READY, "; ".join(said))
 
     def _enter(self, state: State, reason: str) -> None:
         if self.state is State.RETIRED:

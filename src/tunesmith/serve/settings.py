@@ -1,5 +1,6 @@
 """Every limit of the service in one place, with what it protects. The ones that differ by use are flags of `serve`."""
 
+from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -42,8 +43,16 @@ class ServeSettings(BaseModel):
     """How long a body may take to arrive, else 408."""
     precision: Literal["fp32", "bf16", "auto"] = "fp32"
     """What the model computes in: fp32 gives the numbers of the bundle's report, bf16 takes about half the time."""
+    index: Literal["exact", "faiss"] = "exact"
+    """How a search looks at its documents: at all of them, or with faiss at those near a question."""
+    reranker: Path | None = None
+    """The bundle of a pair model that orders anew what a search finds."""
+    candidates: int = Field(default=50, ge=1)
+    """Documents that the re-ranker reads with a question."""
+    relevant: str | None = None
+    """Its label that says that a document answers, where it is not plain."""
     batch_items: int = Field(default=16, ge=1)
-    """Texts that go through the model together."""
+    """Texts that go through the model together; with a re-ranker one, whose candidates fill a pass."""
     batch_characters: int = Field(default=16_384, ge=1)
     """Characters that go through the model together: one long text does not hold up thirty short ones."""
     batch_tokens: int = Field(default=4096, ge=1)

@@ -128,14 +128,21 @@ def _check_sizes(items: list[Item], single: bool, settings: ServeSettings, *, ti
 
 
 def write_answer(
-    predictions: Sequence[Prediction], wanted: Wanted, *, model: str, version: str, request_id: str
+    predictions: Sequence[Prediction],
+    wanted: Wanted,
+    *,
+    model: str,
+    version: str,
+    request_id: str,
+    reranker: str | None = None,
 ) -> bytes:
-    """The body of a 200: `result` for one text, `results` for many, with the model that answered.
+    """The body of a 200: `result` for one text, `results` for many, with the model (and re-ranker) that answered.
 
     A request that names several models gets their answers by name, under `adapters`.
     """
     answers = [answer_of(prediction) for prediction in predictions]
     record: dict[str, Any] = {"model": model, "version": version, "request_id": request_id}
+    record |= {} if reranker is None else {"reranker_version": reranker}
     count = len(answers) // max(1, len(wanted.adapters))
     said = [answers[start : start + count] for start in range(0, len(answers), count)]
     results = [{"result": own[0]} if wanted.single else {"results": own} for own in said]

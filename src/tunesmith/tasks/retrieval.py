@@ -98,9 +98,13 @@ class Retrieval(RankingTask):
         """`top`."""
         return self.top
 
+    def giving(self, count: int) -> "Retrieval":
+        """With another `top`."""
+        return self.model_copy(update={"top": count})
+
     def judged(self) -> "Retrieval":
         """With at least ten documents: metrics look at so many, whatever a user wants to see."""
-        return self.model_copy(update={"top": max(self.top, JUDGED)})
+        return self.giving(max(self.top, JUDGED))
 
     def bound(self, examples: Iterable[Example]) -> "Retrieval":
         """The range of the scores for `cosine`; otherwise the rows are only checked.

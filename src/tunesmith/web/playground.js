@@ -105,7 +105,7 @@ function drawn(ask, result) {
   return parts;
 }
 
-const ranking = (documents) => make("ol", { className: "ranking" }, ...documents.map((found) => make("li", {}, make("span", { textContent: found.text }), make("span", { className: "muted small number", textContent: found.score.toFixed(3), title: found.id }))));
+const ranking = (documents) => make("ol", { className: "ranking" }, ...documents.map((found) => make("li", {}, make("span", { textContent: found.text }), make("span", { className: "muted small number", textContent: found.score.toFixed(3), title: found.first_score === undefined ? found.id : `${found.id} (${found.first_score.toFixed(3)})` }))));
 const found = (ask, { answer, start, end, confidence }) => confidence === undefined
   ? [make("p", { className: "annotated", textContent: answer })]
   : answer === null

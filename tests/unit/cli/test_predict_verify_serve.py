@@ -21,6 +21,7 @@ from tunesmith.bundle.bulk import Counts, answers
 from tunesmith.bundle.predictor import Predictor
 from tunesmith.bundle.questions import Columns, Questions
 from tunesmith.bundle.verify import verify as checked
+from tunesmith.cli.evaluate import evaluate
 from tunesmith.cli.predict import predict
 from tunesmith.cli.serve import serve
 from tunesmith.cli.verify import verify
@@ -28,6 +29,7 @@ from tunesmith.core.errors import CannotCreateError, DataError, ModelFileError, 
 from tunesmith.serve import running as serving
 
 app = typer.Typer()
+app.command("evaluate")(evaluate)
 app.command("predict")(predict)
 app.command("serve")(serve)
 app.command("verify")(verify)
@@ -111,6 +113,25 @@ def test_questions_by_tab_or_by_column_and_their_answers_can_be_trained_on(tiny_
     assert row.startswith(f'2,"{text}",where?,')
 
 
+def test_a_search_answers_as_its_re_ranker_orders(tiny_bundles, tmp_path):
+    source, pairs = tmp_path / "in.jsonl", tiny_bundles("pair")
+    source.write_text('{"text": "not good", "pair": "good"}\n{"text": "who is Anna", "pair": "good"}\n')
+    both = ("--reranker", pairs, "--candidates", 4, "--relevant", "same", "--index", "faiss")
+    said = run("predict", tiny_bundles("documents"), source, *both)
+    found = [json.loads(line)["documents"] for line in said.stdout.splitlines()]
+    assert [len(documents) for documents in found] == [3, 3]
+    assert all(item.keys() == {"id", "text", "score", "first_score"} for item in found[0])
+    assert "of the first 10 of exact search" in said.stderr
+    both = ("--reranker", pairs, "--candidates", 20, "--relevant", "same")
+    record = json.loads(run("evaluate", tiny_bundles("documents"), source, *both, "--json").stdout)
+    assert record["reranking"]["candidates"] == 20 and record["reranking"]["recall_within_candidates"] == 1.0
+    assert [test["metric"] for test in record["reranking"]["tests"]] == list(record["metrics"])
+    told = run("evaluate", tiny_bundles("documents"), source, *both).output
+    assert "Re-ranking" in told and "no re-ranker finds more" in told
+    with pytest.raises(UsageError, match="10 documents answer a question, and only 5 would be read again"):
+        run("evaluate", tiny_bundles("documents"), source, *both[:2], "--candidates", 5, *both[4:])
+
+
 def test_answers_can_be_trained_on(tiny_bundles, tmp_path):
     for kind, field in (("entities", "entities"), ("label", "label"), ("labels", "labels"), ("path", "label")):
         out = tmp_path / f"{kind}.jsonl"
@@ -159,7 +180,7 @@ def test_brackets_in_names_are_printed_as_they_are(tiny_bundles, tmp_path, monke
     assert "0 skipped into c[d] -> a[b]" in result.stderr
     folder = shutil.copytree(tiny_bundles("label"), tmp_path / "bundle")
     found = checked(folder)
-    monkeypatch.setattr("tunesmith.bundle.verify.verify", lambda bundle: replace(found, name="e[f]"))
+    monkeypatch.setattr("tunesmith.bundle.verify.verify", lambda bundle, index: replace(found, name="e[f]"))
     assert run("verify", folder).stdout.startswith("ok e[f] ")
 
 

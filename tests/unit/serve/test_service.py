@@ -4,15 +4,18 @@ import asyncio
 import json
 import re
 import socket
+from pathlib import Path
 
 import httpx
 import pytest
 
 from tunesmith.bundle.answers import answer_of
+from tunesmith.bundle.opening import load
 from tunesmith.bundle.predictor import Predictor
-from tunesmith.core.errors import CannotCreateError
+from tunesmith.core.errors import CannotCreateError, MissingInputError, UsageError
 from tunesmith.serve.app import POLICIES
-from tunesmith.serve.running import bound
+from tunesmith.serve.running import Running, bound
+from tunesmith.serve.settings import ServeSettings
 
 TEXTS = ["good", "my card was stolen in Beijing", "[SEP] [CLS]", "张三在北京 😀", "a" * 300, "not good " * 30]
 
@@ -88,6 +91,36 @@ def test_a_label_is_served_with_its_entities(running, tiny_bundles):
     described = client.get("/openapi.json").json()["components"]["schemas"]["Answer"]["properties"]
     assert said.keys() <= described.keys()
     assert client.get("/v1/model").json()["task"] == "joint_classification"
+
+
+def test_a_search_is_served_with_its_re_ranker(running, tiny_bundles):
+    pairs = tiny_bundles("score")
+    _, client, log = running("documents", reranker=pairs, candidates=4, index="faiss")
+    expected = answer_of(load(tiny_bundles("documents"), reranker=pairs, candidates=4).predict("not good"))
+    answer = client.post("/v1/predict", json={"text": "not good"}).json()
+    found = answer["result"]["documents"]
+    assert [item["id"] for item in found] == [item["id"] for item in expected["documents"]]
+    assert [item["first_score"] for item in found] == pytest.approx(
+        [item["first_score"] for item in expected["documents"]], abs=1e-4
+    )
+    about = client.get("/v1/model").json()
+    assert about["reranker"]["name"] == "tiny score"
+    assert answer["reranker_version"] == about["reranker"]["version"] != answer["version"]
+    said = log.until("golden rows")
+    assert "re-ranked by tiny score" in said and "of the first 10 of exact search" in said
+    described = client.get("/openapi.json").json()["components"]["schemas"]
+    assert "first_score" in described["Answer"]["properties"]["documents"]["items"]["properties"]
+    assert "reranker_version" not in described["OneAnswer"]["required"]
+    assert running("documents")[1].get("/v1/model").json()["reranker"] is None
+
+
+def test_a_re_ranker_that_does_not_fit_is_never_served(tiny_bundles):
+    settings = ServeSettings(port=0, drain_seconds=0.0, reranker=tiny_bundles("label"))
+    service = Running(tiny_bundles("documents"), settings, log=None)
+    with pytest.raises(UsageError, match="does not say how well two texts belong together"):
+        service.wait()
+    with pytest.raises(MissingInputError):
+        Running(tiny_bundles("documents"), settings.model_copy(update={"reranker": Path("nowhere")}), log=None)
 
 
 def test_every_answer_carries_its_request_id_and_safe_headers(running):
