@@ -2,7 +2,6 @@
 
     export TUNESMITH_DATA=... OMP_NUM_THREADS=1
     python -m benchmarks.quality.reranking --epochs 4
-    python -m benchmarks.quality.reranking --epochs 2 --silver 10000
     python -m benchmarks.quality.reranking --table             # all rows again
 
 banking77 as in `retrieval.py`, but every training question names all ten documents of its intent: a document that
@@ -28,8 +27,7 @@ DEV, NEGATIVES = 40, 10
 def cases(options):
     """Each seed with each length of the pair model's training."""
     sizes = {"questions": options.questions, "asked": options.asked, "candidates": options.candidates}
-    learnt = {"epochs": options.epochs, "silver": options.silver}
-    return [{"data": "banking77", "seed": seed} | learnt | sizes for seed in options.seeds]
+    return [{"data": "banking77", "seed": seed, "epochs": options.epochs} | sizes for seed in options.seeds]
 
 
 def measure(case):
@@ -50,8 +48,6 @@ def measure(case):
             "task": {"kind": "pair_matching"},
             "train": {"length": f"{case['epochs']} epochs", "batch_size": 32},
         }
-        if case["silver"]:  # scores in the place of labels, learnt behind the backbone's own
-            pairs |= {"silver": {"pairs": case["silver"]}, "task": {"kind": "pair_matching", "score_range": [0.0, 1.0]}}
         second = read_report(run_in(pairs, folder=folder, out=folder / "pairs"))
         begin = time.perf_counter()
         stages = Stages(reranker=folder / "pairs", candidates=case["candidates"])
@@ -89,7 +85,6 @@ def table(rows):
 
 def _table(row):
     learnt = f"{row['questions']} questions of {DOCUMENTS} documents learnt, {row['epochs']} epochs of pairs"
-    learnt += f" behind {row['silver']:,} silver pairs" if row["silver"] else ""
     lines = [f"{learnt}, {row['n']} asked, {row['candidates']} candidates, seed {row['seed']}"]
     lines += ["| | before tuning | search | re-ranked | difference | p |", "|---|---|---|---|---|---|"]
     tests = {test["metric"]: test for test in row["tests"]}
@@ -115,7 +110,6 @@ def flags(parser):
     parser.add_argument("--asked", type=int, default=200, help="questions of the test file")
     parser.add_argument("--candidates", type=int, default=30)
     parser.add_argument("--epochs", type=int, default=1, help="of the pair model")
-    parser.add_argument("--silver", type=int, default=0, help="silver pairs that it learns first")
 
 
 DRIVER = Driver(

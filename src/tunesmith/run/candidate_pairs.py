@@ -1,8 +1,7 @@
 """Rows of a search as pairs that a re-ranker learns from: what answers a question, and what only looks as if it did.
 
 Each document that answers a question makes a pair labelled "relevant"; each one that a row says does not, and the
-nearest wrong documents of a given search, make pairs labelled "irrelevant"; where the task has a `score_range`, its
-ends stand for the two. A document that any row of any split calls
+nearest wrong documents of a given search, make pairs labelled "irrelevant". A document that any row of any split calls
 an answer to the question is never a wrong one, however question and document are spaced or capitalised. A document
 that nobody marked may answer all the same: where many documents say the same, rows should name them all.
 
@@ -37,7 +36,7 @@ def with_candidates(config: RunConfig, data: RunData) -> RunData:
     """The rows of each split as pairs where `data.mined` names a search; as they are where it does not.
 
     Raises:
-        ConfigError: another task than pair_matching, or a bundle that searches no documents.
+        ConfigError: another task than pair_matching with labels, or a bundle that searches no documents.
         MissingInputError: no bundle is there.
         ModelFileError: the bundle is damaged.
         DataError: at the line of a row whose gold does not say whether its document answers.
@@ -45,18 +44,15 @@ def with_candidates(config: RunConfig, data: RunData) -> RunData:
     mined, task = config.data.mined, config.task
     if mined is None:
         return data
-    if not isinstance(task, PairMatching):
+    if not isinstance(task, PairMatching) or task.score_range:
         raise ConfigError(
-            "only a model that reads question and document together learns from such pairs",
+            "only a model that reads question and document together learns to tell such pairs apart",
             code="TS-RUN-050",
             place=Place(key="data.mined"),
-            fix='set task.kind = "pair_matching"; a search finds its own hard negatives with task.mined.',
+            fix='set task.kind = "pair_matching", without a score_range; a search finds its own with task.mined.',
         )
     search = _search(config, mined.by)
     pairs = _pairs_of(data.splits(), search, negatives=mined.negatives)
-    if task.score_range:
-        low, high = task.score_range
-        pairs = {name: tuple(_scored(pair, low, high) for pair in rows) for name, rows in pairs.items()}
     manifest, counts = search.manifest, {name: len(rows) for name, rows in pairs.items()}
     record = data.record | {
         "mined": {"by": manifest.name, "sha256": manifest.sha256, "negatives": mined.negatives},
@@ -72,12 +68,8 @@ def with_candidates(config: RunConfig, data: RunData) -> RunData:
 def write_pairs(folder: RunFolder, data: RunData) -> None:
     """Keep the pairs where a person can look at them, each file whole or not there."""
     for name, examples in data.splits().items():
-        rows = ({"id": row.id, "text": row.text, "pair": row.pair, _said(row): row.gold} for row in examples)
+        rows = ({"id": row.id, "text": row.text, "pair": row.pair, "label": row.gold} for row in examples)
         write_lines(folder.mined(name), (json.dumps(row, ensure_ascii=False) for row in rows))
-
-
-def _said(row: Example) -> str:
-    return "label" if isinstance(row.gold, str) else "score"
 
 
 @dataclass(slots=True)
@@ -154,10 +146,6 @@ def _pairs(
     for number, (text, label) in enumerate(labelled, start=1):
         row = question.row
         yield replace(row, id=f"{row.id}/{number}", pair=text, gold=label, negatives=(), group=row.group or row.text)
-
-
-def _scored(pair: Example, low: float, high: float) -> Example:
-    return replace(pair, gold=high if pair.gold == RELEVANT else low)
 
 
 def _bare(row: Example) -> Example:

@@ -56,7 +56,7 @@ class DataSettings(BaseModel):
     """For `retrieval`: file of the documents to search (lines, JSONL, CSV); those of all rows where absent."""
     mined: MinedSettings | None = None
     """For `pair_matching`: read the rows of a search, and learn to tell their documents from those that a search takes
-    for the nearest wrong ones. The labels are relevant and irrelevant, or the ends of `task.score_range`."""
+    for the nearest wrong ones. The labels are relevant and irrelevant."""
     split: SplitSettings = SplitSettings()
     """Shares and manner of the rows taken from `train` for the files that are absent."""
     shots: int | None = Field(default=None, ge=0)

@@ -22,11 +22,13 @@ from tunesmith.bundle.manifest import MANIFEST, sealed
 from tunesmith.bundle.opening import load, one_model
 from tunesmith.bundle.predictor import Predictor
 from tunesmith.bundle.reference import labels_of
+from tunesmith.bundle.reranking import Stages, documents_in
 from tunesmith.bundle.verify import verify
 from tunesmith.core.errors import CannotCreateError, ConfigError, DataError, ModelFileError, TunesmithError, UsageError
 from tunesmith.core.example import Example
 from tunesmith.models.checkpoint import Checkpoint, locate
 from tunesmith.models.shared_encoder import SharedEncoder
+from tunesmith.serve.models import models_in
 
 KINDS = ("label", "labels", "entities", "pair", "score", "answer", "documents")
 TEXTS = ("My card was stolen in Beijing", "not good", "Anna works at Acme and visited Rome " * 6)
@@ -241,6 +243,29 @@ def test_other_numbers_are_found_by_the_golden_rows_and_never_written(desk: Path
     resealed(desk)
     with pytest.raises(ModelFileError, match="no longer answers"):
         verify(desk)
+
+
+def test_a_search_among_others_takes_an_index_and_a_re_ranker_by_its_name(
+    made: Path, tiny_bundles: Callable[[str], Path]
+) -> None:
+    pytest.importorskip("faiss")
+    pairs = tiny_bundles("score")
+    search = one_model(made, adapter="documents", stages=Stages("faiss", pairs))
+    alone = load(tiny_bundles("documents"), reranker=pairs)
+    assert isinstance(alone, Predictor)
+    ids = [[item.id for item in documents_in(model.predict("not good"))] for model in (search, alone)]
+    assert ids[0] == ids[1] and search.bundle.collection and search.bundle.collection.index
+    refusals: list[Callable[[], object]] = [
+        lambda: load(made, index="faiss"),
+        lambda: load(made, reranker=pairs),
+        lambda: verify(made, index="faiss"),
+        lambda: models_in(made, Stages(reranker=pairs)),
+    ]
+    for refused in refusals:
+        with pytest.raises(UsageError, match="an index or a re-ranker belongs to one search"):
+            refused()
+    with pytest.raises(TunesmithError):
+        load(tiny_bundles("documents"), reranker=made)
 
 
 def test_what_cannot_be_joined_is_refused_and_leaves_nothing(

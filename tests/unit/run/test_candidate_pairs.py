@@ -103,14 +103,9 @@ def test_a_trained_re_ranker_is_held_against_the_search_alone(tiny_bert_folder, 
     assert "first_score" in json.loads(out.read_text(encoding="utf-8").splitlines()[0])["predicted"][0]
 
 
-def test_scores_stand_for_the_labels_where_the_task_has_a_range(tiny_bert_folder, tiny_bundles, tmp_path):
-    task = {"kind": "pair_matching", "score_range": [0.0, 1.0]}
-    ready = prepared(config(tmp_path, tiny_bert_folder, tiny_bundles("documents"), task=task))
-    assert {row.gold for row in ready.data.train} == {0.0, 1.0} and ready.task.main_metric == "spearman"
-
-
 def test_what_cannot_be_mined_is_refused(tiny_bert_folder: Path, tiny_bundles, tmp_path: Path) -> None:
-    for task, code in (({"kind": "retrieval"}, "TS-RUN-050"), (None, "TS-RUN-050")):
+    scored = {"kind": "pair_matching", "score_range": [0.0, 1.0]}
+    for task, code in (({"kind": "retrieval"}, "TS-RUN-050"), (scored, "TS-RUN-050"), (None, "TS-RUN-050")):
         with pytest.raises(ConfigError) as refused:
             prepared(config(tmp_path, tiny_bert_folder, tiny_bundles("documents"), task=task))
         assert refused.value.code == code
