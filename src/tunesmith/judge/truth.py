@@ -50,10 +50,7 @@ BASELINE_NAMES: Mapping[str, tuple[str, str]] = {
     "majority": ("the most frequent label", "最常见的标签"),
     "tfidf_logistic": ("TF-IDF + logistic regression", "TF-IDF + 逻辑回归"),
     "majority_outside": ("the most frequent label and no entity", "最常见的标签，不标实体"),
-    "tfidf_dictionary": (
-        "TF-IDF + logistic regression and a dictionary of the training entities",
-        "TF-IDF + 逻辑回归，加训练集实体词典",
-    ),
+    "tfidf_dictionary": ("TF-IDF labels and a dictionary of entities", "TF-IDF 标签，加实体词典"),
     "mean": ("the mean score", "平均分"),
     "tfidf_cosine": ("TF-IDF cosine", "TF-IDF 余弦"),
     "tfidf_ridge": ("TF-IDF + ridge regression", "TF-IDF + 岭回归"),

@@ -36,8 +36,9 @@ const Charts = (() => {
       marginTop: narrow ? 12 : 4,
       marginBottom: 24,
       x: { label: null, ticks: 5, grid: true, ...x },
-      y: { label: null, domain: rows.map((row) => row.label), axis: narrow ? null : "left", tickSize: 0 },
+      y: { label: null, domain: rows.map((row) => row.label), axis: null },
       marks: [
+        narrow ? null : Plot.axisY({ anchor: "left", tickSize: 0, lineWidth: 18 }), // a long name takes two lines
         Plot.ruleY(rows, { y: "label", x1: "low", x2: "high", stroke: (row) => token(row.own ? "accent" : "line-strong"), strokeWidth: 5, strokeLinecap: "round", strokeOpacity: 0.45 }),
         Plot.dot(rows, { y: "label", x: "value", r: 5, fill: (row) => token(row.own ? "accent" : "muted") }),
         Plot.text(rows, { y: "label", x: "high", text: (row) => d3.format(".3f")(row.value), dx: 10, textAnchor: "start", fontWeight: (row) => (row.own ? 700 : 400), fill: token("ink") }),
