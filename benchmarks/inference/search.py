@@ -1,6 +1,6 @@
 """From how many documents on does an index pay? Exact search against faiss: time of a question, recall, time to make.
 
-    export OMP_NUM_THREADS=1 TUNESMITH_DATA=...       which no row is read from
+    export OMP_NUM_THREADS=1
     python -m benchmarks.inference.search                      1e4, 1e5 and 3e5 vectors
     python -m benchmarks.inference.search --sizes 1000000      1.5 GB of vectors, held twice
     python -m benchmarks.inference.search --table
@@ -109,6 +109,7 @@ DRIVER = Driver(
     line=line,
     table=table,
     flags=flags,
+    reads_data=False,
 )
 
 if __name__ == "__main__":
