@@ -189,8 +189,8 @@ def _moved(member: Member, own: Bundle, name: str) -> ConfigError:
     if kind in _FOLDED and member.adapter is None:
         why = f"what {kind} learnt is folded into its weights, and no adapter/ lies beside the bundle"
         fix = (
-            "name its run folder; where the run left no adapter (label matching, a label with entities, blanks, GPT-2), "
-            "train with adapter."
+            "name its run folder; where the run left no adapter (label matching, a label with entities, blanks, "
+            "GPT-2), train with adapter."
         )
     else:
         why = f"{kind or 'its method'} changed the weights of the backbone themselves ({name})"
