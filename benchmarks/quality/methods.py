@@ -23,7 +23,7 @@ from benchmarks import machine, rounds
 LOG = Path(__file__).with_suffix(".jsonl")
 METHODS = "full,adalora,lora,adapter,ia3,bitfit,layer_freeze,prefix,soft_prompt,head_only"
 DATA = {"conll2003": ("recipes/ner_conll.toml", 5000), "banking77": ("recipes/banking77.toml", 5000)}
-"""The recipe and how many rows of each split are taken at most; no test file has as many"""
+"""The recipe, and how many rows of each split are taken at most; no test file has as many"""
 NEAR, SMALL = 0.01, 0.05
 
 
@@ -45,12 +45,12 @@ def compared(name, options):
 
 
 def table(rows):
-    """A line for each data set and method of its newest row, and which are near full tuning with few parameters."""
+    """A line for each method of the newest row of a data set and size; which are near full tuning with few parameters."""
     lines = []
-    for name, row in {row["data"]: row for row in rows}.items():
+    for (name, _), row in {(row["data"], row["limit"]): row for row in rows}.items():
         full = next(method for method in row["methods"] if method["method"] == "full")
         lines += [
-            f"\n{name}, {row['limit']:,} training rows at most, {row['seeds']} seed(s), {row['metric']}, "
+            f"\n{name}, {row['limit']:,} rows of each split at most, {row['seeds']} seed(s), {row['metric']}, "
             f"{row['threads']} thread(s) of {row['processor']}\n",
             "| method | score [95 % interval] | minus full | trained | share of full | seconds | peak MB | bundle MB |",
             "|---|---|---|---|---|---|---|---|",
