@@ -45,7 +45,7 @@ def compared(name, options):
 
 
 def table(rows):
-    """A line for each method of the newest row of a data set and size; which are near full tuning with few parameters."""
+    """A line for each method of the newest row of a data set and size, and which are near full tuning with little."""
     lines = []
     for (name, _), row in {(row["data"], row["limit"]): row for row in rows}.items():
         full = next(method for method in row["methods"] if method["method"] == "full")
