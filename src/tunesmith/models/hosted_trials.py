@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from tunesmith.core.errors import TunesmithError
+from tunesmith.core.memory import ran_out
 from tunesmith.models.hosted import HostedBackbone
 from tunesmith.models.hosted_decoder import HostedDecoder
 from tunesmith.models.incremental import IncrementalModel, prompt_batch
@@ -42,7 +43,9 @@ def keeps_cache(backbone: HostedBackbone) -> bool:
         cached, expected = (_states(model, backbone) for model in (HostedDecoder(backbone), RecomputedModel(backbone)))
     except TunesmithError:
         raise
-    except _FOREIGN:
+    except _FOREIGN as error:
+        if ran_out(error):  # that says nothing about the model
+            raise
         return False
     return all(_alike(own, other) for own, other in zip(cached, expected, strict=True))
 
