@@ -6,6 +6,7 @@ Nothing heavy is imported at the top: drivers read this file too, and a driver m
 import os
 import platform
 import resource
+import shutil
 import subprocess
 import time
 from importlib.metadata import PackageNotFoundError, version
@@ -17,10 +18,11 @@ TOKENS, WIDTH, INNER = 512, 384, 1536
 
 
 def facts():
-    """Processor, cores, threads, versions and the commit that was measured."""
+    """Processor, cores, GPU if there is one, threads, versions and the commit that was measured."""
     return {
         "processor": _processor(),
         "cores": os.cpu_count(),
+        **({"gpu": gpu} if (gpu := _gpu()) else {}),
         "threads": os.environ.get("OMP_NUM_THREADS"),
         "python": platform.python_version(),
         **{package: _version(package) for package in PACKAGES},
@@ -98,6 +100,14 @@ def _processor():
     file = Path("/proc/cpuinfo")
     lines = file.read_text().splitlines() if file.exists() else []
     return next((line.split(":")[1].strip() for line in lines if "model name" in line), platform.processor())
+
+
+def _gpu():
+    """The first one's name, by its driver: importing torch would make a driver of benchmarks large."""
+    asked = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
+    if shutil.which(asked[0]) is None:
+        return ""
+    return subprocess.run(asked, capture_output=True, text=True, check=False).stdout.partition("\n")[0].strip()
 
 
 def _version(package):

@@ -3,6 +3,7 @@
     export OMP_NUM_THREADS=2
     python -m benchmarks.inference.writing --rounds 5                        random weights of SmolLM2-135M's shape
     python -m benchmarks.inference.writing --model starter:chat              a checkpoint: starter, folder or Hub name
+    python -m benchmarks.inference.writing --device cuda                     on a GPU
     python -m benchmarks.inference.writing --table                           prints the bar and the newest run
 
 Each round answers 16 prompts of unequal length (8 to 120 tokens, drawn) greedily in fp32 with both variants, in a fresh
@@ -47,7 +48,7 @@ def one(options):
     """Write with one variant in this process and hand its row over."""
     prompts = drawn(options.seed)
     whole = machine.Watch()
-    write = (_ours if options.variant == "tunesmith" else _theirs)(options.model)
+    write = (_ours if options.variant == "tunesmith" else _theirs)(options.model, options.device)
     load = whole.wall()
     write(prompts, 3)
     prefill = machine.Watch()
@@ -58,7 +59,7 @@ def one(options):
     seconds, processor = watch.wall(), watch.processor()
     count = sum(map(len, answers))
     measured = {
-        "model": options.name,
+        "model": options.name if options.device == "cpu" else f"{options.name}, {options.device}",
         "prompts": len(prompts),
         "tokens": options.tokens,
         "tokens_per_second": round(count / seconds, 1),
@@ -81,7 +82,7 @@ def drawn(seed):
     return [draw.integers(1000, 40_000, length).tolist() for length in draw.permutation(lengths)]
 
 
-def _ours(folder):
+def _ours(folder, device):
     import torch
 
     from tunesmith.models.cached_decoder import CachedDecoder
@@ -91,7 +92,7 @@ def _ours(folder):
     from tunesmith.models.packed import PackedLinear
     from tunesmith.models.writer import Writer
 
-    decoder = load_backbone(locate(folder)).eval()
+    decoder = load_backbone(locate(folder)).eval().to(device)
     head = PackedLinear(decoder.words.weight, None, dtype=torch.float32)
     writer = Writer(CachedDecoder(decoder), head, ends=())
     return lambda prompts, tokens: [
@@ -99,19 +100,20 @@ def _ours(folder):
     ]
 
 
-def _theirs(folder):
+def _theirs(folder, device):
     import torch
     from transformers import AutoModelForCausalLM
 
     from tunesmith.models.checkpoint import locate
 
     model = AutoModelForCausalLM.from_pretrained(locate(folder).folder, dtype=torch.float32).eval()
+    model.to(device)
     model.generation_config.eos_token_id = None
 
     def write(prompts, tokens):
         longest = max(map(len, prompts))
-        ids = torch.tensor([[0] * (longest - len(prompt)) + prompt for prompt in prompts])
-        mask = torch.tensor([[0] * (longest - len(prompt)) + [1] * len(prompt) for prompt in prompts])
+        ids = torch.tensor([[0] * (longest - len(prompt)) + prompt for prompt in prompts], device=device)
+        mask = torch.tensor([[0] * (longest - len(prompt)) + [1] * len(prompt) for prompt in prompts], device=device)
         generate = partial(model.generate, do_sample=False, pad_token_id=0, max_new_tokens=tokens)
         with torch.inference_mode():
             return generate(input_ids=ids, attention_mask=mask)[:, longest:].tolist()
@@ -122,6 +124,7 @@ def _theirs(folder):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", help="a Llama checkpoint with tied words; random weights where none is given")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--tokens", type=int, default=64, help="new tokens of each answer")
     parser.add_argument("--out", type=Path, default=LOG, help="where rows are appended")
@@ -157,6 +160,7 @@ def _random(folder):
 def compare(options, model, name):
     """Both variants, round by round, then the summary."""
     size = ["benchmarks.inference.writing", "--model", model, "--name", name, "--tokens", str(options.tokens)]
+    size += ["--device", options.device]
     print(json.dumps(machine.facts()))
     found = []
 

@@ -2,12 +2,13 @@
 
     export TUNESMITH_DATA=... OMP_NUM_THREADS=2
     python -m benchmarks.quality.methods                       # both data sets, one seed: two hours on two idle cores
-    python -m benchmarks.quality.methods --data banking77 --seeds 3
+    python -m benchmarks.quality.methods --limit 0 --seeds 3   # all rows and three seeds: a GPU, or two nights
     python -m benchmarks.quality.methods --table               # the newest rows again
 
-Each data set is one `tunesmith compare` of its recipe, with the rows evenly thinned: `full` at the recipe's rate, every
-other method at its own default, all judged on the same whole test file. The runs stay in `--runs`, so the same command
-goes on where it was stopped and more seeds are added to those that are there.
+Each data set is one `tunesmith compare` of its recipe, with the rows evenly thinned or whole: `full` at the recipe's
+rate, every other method at its own default, all judged on the same whole test file. The runs stay in `--runs`, so the
+same command goes on where it was stopped and more seeds are added to those that are there. Commands for other methods
+may fill the same folder at the same time: scores stay what they are, seconds become worthless.
 """
 
 import argparse
@@ -30,11 +31,12 @@ NEAR, SMALL = 0.01, 0.05
 def compared(name, options):
     """All cells of one data set, as a row."""
     recipe, limit = DATA[name]
-    limit = options.limit or limit
-    out = options.runs / f"methods-{name}-{limit}"
+    limit = limit if options.limit is None else options.limit
+    out = options.runs / f"methods-{name}-{limit or 'all'}"
     command = [sys.executable, "-m", "tunesmith.cli.main", "compare", recipe, "--methods", options.methods]
     command += ["--data", str(Path(os.environ["TUNESMITH_DATA"]) / name), "--out", str(out)]
-    command += ["--seeds", str(options.seeds), "--set", f"data.limit={limit}"]
+    command += ["--seeds", str(options.seeds), "--set", f"train.precision={options.precision}"]
+    command += ["--set", f"data.limit={limit}"] if limit else []
     subprocess.run(command, cwd=rounds.ROOT, check=True)
     record = json.loads((out / "compare.json").read_text(encoding="utf-8"))
     return {"data": name, "limit": limit, "seeds": options.seeds} | {
@@ -50,8 +52,7 @@ def table(rows):
     for (name, _), row in {(row["data"], row["limit"]): row for row in rows}.items():
         full = next(method for method in row["methods"] if method["method"] == "full")
         lines += [
-            f"\n{name}, {row['limit']:,} rows of each split at most, {row['seeds']} seed(s), {row['metric']}, "
-            f"{row['threads']} thread(s) of {row['processor']}\n",
+            f"\n{name}, {rows_of(row)}, {row['seeds']} seed(s), {row['metric']}, {where(row)}\n",
             "| method | score [95 % interval] | minus full | trained | share of full | seconds | peak MB | bundle MB |",
             "|---|---|---|---|---|---|---|---|",
         ]
@@ -77,12 +78,21 @@ def table(rows):
     return "\n".join(lines)
 
 
+def rows_of(row):
+    return f"at most {row['limit']:,} rows of each split" if row["limit"] else "all rows"
+
+
+def where(row):
+    return row.get("gpu") or f"{row['threads']} thread(s) of {row['processor']}"
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", nargs="+", choices=DATA, default=list(DATA))
     parser.add_argument("--methods", default=METHODS, help="kinds with commas between them")
     parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--limit", type=int, help="rows of each split")
+    parser.add_argument("--limit", type=int, help="rows of each split, 0 for all of them")
+    parser.add_argument("--precision", choices=["auto", "fp32", "bf16"], default="auto")
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="where the runs stay")
     parser.add_argument("--table", action="store_true", help="print the newest rows again")
     parser.add_argument("--out", type=Path, default=LOG, help="where rows are appended")

@@ -2,14 +2,16 @@
 
     export TUNESMITH_DATA=... OMP_NUM_THREADS=2
     python -m benchmarks.quality.rates                          # all methods on both data sets, 40 minutes on two cores
-    python -m benchmarks.quality.rates --methods lora ia3       # some of them
+    python -m benchmarks.quality.rates --methods lora ia3 --seeds 0 1 2   # some of them, over seeds
     python -m benchmarks.quality.rates --table                  # the newest rows again
 
 Each run is one process: a part of the training rows, a few epochs, the method's defaults but for the rate, which is its
-own times each factor. Scored is the best epoch on dev, which is where a person would choose a rate. A method passes
-where its own rate lies at most 0.02 below the best of its grid.
+own times each factor. Scored is the best epoch on dev, which is where a person would choose a rate, and the mean of it
+over the seeds that a rate was tried with. A method passes where its own rate lies at most 0.02 below the best of its
+grid; rates that were tried with fewer seeds than the own one are shown and not judged.
 """
 
+import statistics
 from pathlib import Path
 
 from benchmarks.driver import Driver, data_folder
@@ -36,10 +38,11 @@ def cases(options):
     """Every method on every data set at every multiple of its own rate."""
     from tunesmith.core.rooms import METHODS
 
-    for method in options.methods or METHODS.kinds:
-        for name in options.data:
-            for factor in options.factors:
-                yield {"data": name, "method": method, "factor": round(factor, 4)}
+    for seed in options.seeds:
+        for method in options.methods or METHODS.kinds:
+            for name in options.data:
+                for factor in options.factors:
+                    yield {"data": name, "method": method, "factor": round(factor, 4), "seed": seed}
 
 
 def measure(case):
@@ -53,7 +56,7 @@ def measure(case):
 
     made = dict(DATA[case["data"]])
     limit = made.pop("limit")
-    made = made | {"method": case["method"], "data": made["data"] | {"limit": limit}}
+    made = made | {"seed": case["seed"], "method": case["method"], "data": made["data"] | {"limit": limit}}
     config = parsed(made, folder=data_folder())
     ready = prepared(config)
     settings = settings_of(ready)
@@ -76,19 +79,25 @@ def table(rows):
     """A line for each method and data set: scores at all rates tried, and how far below the best the own one lies."""
     from tunesmith.core.rooms import METHODS
 
-    lines = ["| data | method | own rate | score at it | all rates | below the best |", "|---|---|---|---|---|---|"]
-    newest = {(row["data"], row["method"], f"{row['rate']:.1e}"): row for row in rows}
+    lines = [
+        "| data | method | own rate | score at it | all rates (seeds) | below the best |",
+        "|---|---|---|---|---|---|",
+    ]
+    newest = {(row["data"], row["method"], f"{row['rate']:.1e}", row["seed"]): row["score"] for row in rows}
     below = []
     for data in DATA:
         for method in METHODS.kinds:
             own = f"{METHODS.make(method, key='method').learning_rate:.1e}"
-            tried = {
-                rate: row["score"] for (where, kind, rate), row in newest.items() if (where, kind) == (data, method)
-            }
-            if own not in tried:
+            scores = {}
+            for (where, kind, rate, _), score in newest.items():
+                if (where, kind) == (data, method):
+                    scores.setdefault(rate, []).append(score)
+            if own not in scores:
                 continue
-            below.append(max(tried.values()) - tried[own])
-            grid = ", ".join(f"{rate}: {score:.3f}" for rate, score in sorted(tried.items(), key=lambda i: float(i[0])))
+            tried = {rate: statistics.mean(found) for rate, found in scores.items()}
+            judged = [tried[rate] for rate in tried if len(scores[rate]) >= len(scores[own])]
+            below.append(max(judged) - tried[own])
+            grid = ", ".join(f"{rate}: {tried[rate]:.3f} ({len(scores[rate])})" for rate in sorted(tried, key=float))
             lines.append(f"| {data} | {method} | {own} | {tried[own]:.3f} | {grid} | {below[-1]:.3f} |")
     near = sum(gap <= NEAR for gap in below)
     lines.append(f"\n{near} of {len(below)} at most {NEAR} below the best rate tried")
@@ -96,13 +105,15 @@ def table(rows):
 
 
 def line(row):
-    return f"{row['data']} {row['method']} {row['rate']:.1e}: {row['score']:.3f} in {row['seconds']:.0f} s"
+    told = f"{row['data']} {row['method']} {row['rate']:.1e}, seed {row['seed']}"
+    return f"{told}: {row['score']:.3f} in {row['seconds']:.0f} s"
 
 
 def flags(parser):
     parser.add_argument("--methods", nargs="+", help="kinds; all of them where absent")
     parser.add_argument("--data", nargs="+", choices=DATA, default=list(DATA))
     parser.add_argument("--factors", nargs="+", type=float, default=list(FACTORS))
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0])
 
 
 DRIVER = Driver(

@@ -4,6 +4,7 @@ import random
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from torch.testing import assert_close
 
@@ -59,8 +60,19 @@ def test_the_gradient_does_not_depend_on_how_a_batch_is_cut(case: Any, learnt: A
     assert_close(cut, whole, rtol=1e-4, atol=1e-5)
 
 
-def _gradient(bench: Any, parts: list[range]) -> list[torch.Tensor]:
+@pytest.mark.gpu
+def test_a_gpu_has_the_same_loss_and_the_same_gradient(case: Any, learnt: Any) -> None:
+    bench = learnt(case)
+    everything = range(len(bench.encodings))
+    loss, gradient = bench.loss(bench.batch(everything)).detach(), _gradient(bench, [everything])
+    bench.model.to("cuda")
+    assert_close(bench.loss(bench.batch(everything).to("cuda")).detach().cpu(), loss, rtol=1e-4, atol=1e-4)
+    found = _gradient(bench, [everything], device="cuda")
+    assert_close([each.cpu() for each in found], gradient, rtol=1e-3, atol=1e-3)
+
+
+def _gradient(bench: Any, parts: list[range], *, device: str = "cpu") -> list[torch.Tensor]:
     bench.model.zero_grad()
     for part in parts:
-        bench.loss(bench.batch(part)).backward()
+        bench.loss(bench.batch(part).to(device)).backward()
     return [p.grad.clone() for p in bench.model.parameters() if p.grad is not None]

@@ -86,7 +86,8 @@ def learns(model: Model, batch: Any, named: frozenset[str]) -> None:
     before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
     optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=0.02)
     for _ in range(3):
-        loss = torch.nn.functional.cross_entropy(model(batch).logits, torch.tensor([0, 1, 1, 2]))
+        logits = model(batch).logits
+        loss = torch.nn.functional.cross_entropy(logits, torch.tensor([0, 1, 1, 2], device=logits.device))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -122,6 +123,28 @@ def test_it_learns_or_is_refused(kind: str, backbone: str, tmp_path: Path, rando
     assert_close(fresh(batch).logits, learnt, rtol=1e-5, atol=1e-5)
     with torch.inference_mode():
         assert_close(answering(model, precision="fp32")(batch).logits, learnt, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("backbone", OWN | HOSTED)
+@pytest.mark.parametrize("kind", METHODS.kinds)
+def test_it_learns_on_a_gpu_and_comes_home(
+    kind: str, backbone: str, tmp_path: Path, random_batch: Callable[..., Any]
+) -> None:
+    if (kind, backbone) in REFUSED:
+        return
+    model, batch = model_of(backbone, (OWN | HOSTED)[backbone], tmp_path), random_batch((7, 12, 3, 9))
+    if model.backbone.causal:
+        batch.places.copy_(batch.offsets[1:] - 1)
+    method = method_of(kind, backbone)
+    apply_method(model, method)
+    model.to("cuda")
+    learns(model, batch.to("cuda"), method.trained(name for name, _ in model.named_parameters()))
+    learnt = model(batch.to("cuda")).logits.cpu()
+    model.cpu()
+    assert_close(model(batch).logits, learnt, rtol=1e-3, atol=1e-3)
+    merge(model)
+    assert_close(model(batch).logits, learnt, rtol=1e-3, atol=1e-3)
 
 
 def test_layers_that_have_other_names_are_named(tmp_path: Path) -> None:

@@ -1,8 +1,11 @@
 """What is written equals `generate` of transformers token for token, on random weights and unequal prompts."""
 
+import copy
+from functools import partial
 from typing import Any
 
 import pytest
+import torch.nn.functional as F
 
 from tunesmith.models.cached_decoder import CachedDecoder
 from tunesmith.models.decoding import Decoding
@@ -62,3 +65,22 @@ def test_beams_with_a_penalty_are_too(either: Any) -> None:
     options: dict[str, Any] = {"max_new_tokens": 12, "repetition_penalty": 1.4}
     expected = [either.generated([prompt], eos_token_id=[7, 20], num_beams=3, **options)[0] for prompt in prompts]
     assert written(either, prompts, (7, 20), strategy="beam", beams=3, **options) == expected
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"repetition_penalty": 1.3},
+        {"strategy": "beam", "beams": 3},
+        {"strategy": "sample", "temperature": 1.5, "top_p": 0.95, "seed": 4},
+    ],
+    ids=str,
+)
+def test_a_gpu_writes_what_the_processor_writes(pair: Any, options: dict[str, Any]) -> None:
+    prompts, ends = pair.prompts(*LENGTHS), (7, 20, 33, 41)
+    decoder = copy.deepcopy(pair.decoder).to("cuda")
+    head = partial(F.linear, weight=pair.head.keywords["weight"].cuda())
+    answers = Writer(CachedDecoder(decoder), head, ends=ends).write(prompts, Decoding(max_new_tokens=20, **options))
+    assert [list(answer.ids) for answer in answers] == written(pair, prompts, ends, max_new_tokens=20, **options)

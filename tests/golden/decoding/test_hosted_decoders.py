@@ -197,6 +197,16 @@ def test_answers_in_company_are_those_of_generate_alone(hosted: Hosted, options:
     assert options or len({len(answer) for answer in expected}) > 1, "some should end early, else this tests little"
 
 
+@pytest.mark.gpu
+def test_a_gpu_writes_what_the_processor_writes(hosted: Hosted) -> None:
+    asked, decoding = prompts(*LENGTHS), Decoding(max_new_tokens=9)
+    expected = hosted.writer().write(asked, decoding)
+    model = load(hosted.folder).to("cuda")
+    assert isinstance(model.head, WritingHead)
+    writer = Writer(writing(model.backbone), model.head.writing(torch.float32), ends=ENDS)
+    assert [answer.ids for answer in writer.write(asked, decoding)] == [answer.ids for answer in expected]
+
+
 @pytest.mark.parametrize(
     "options", [{}, {"strategy": "sample", "temperature": 1.5, "seed": 4}, {"strategy": "beam", "beams": 3}], ids=str
 )
