@@ -191,20 +191,28 @@ class _FeedForward:
 
 
 class _Norm:
-    """LayerNorm, or RMSNorm without its factors, which go into the weights of what it is handed to."""
+    """LayerNorm, or RMSNorm as x / |x| but for epsilon, whose factors go into the weights of what it is handed to.
+
+        x / sqrt(|x|^2 / D + epsilon) * factors = x / sqrt(|x|^2 + D epsilon) * (sqrt(D) factors)
+    """
 
     def __init__(self, trained: nn.Module, dtype: torch.dtype) -> None:
         assert isinstance(trained, nn.RMSNorm | nn.LayerNorm) and trained.weight is not None and trained.eps is not None
         self._shape, self._epsilon = list(trained.normalized_shape), trained.eps
-        self._factors: Tensor = trained.weight.detach().to(dtype)
-        self._bias = None if isinstance(trained, nn.RMSNorm) else trained.bias.detach().to(dtype)
+        factors: Tensor = trained.weight.detach()
+        if isinstance(trained, nn.RMSNorm):
+            width = self._shape[-1]
+            self._bias, self._least = None, factors.new_tensor([width * trained.eps], dtype=torch.float32)
+            self._factors = (factors.float() * width**0.5).to(dtype)
+        else:
+            self._bias, self._factors = trained.bias.detach().to(dtype), factors.to(dtype)
 
     def __call__(self, x: Tensor) -> Tensor:
         """[N, D] to the same; torch's own RMSNorm makes a new tensor for every step of the formula."""
         if self._bias is not None:
             return F.layer_norm(x, self._shape, self._factors, self._bias, self._epsilon)
         length: Tensor = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.float32)
-        return x * length.square_().div_(x.shape[-1]).add_(self._epsilon).rsqrt_().to(x.dtype)
+        return x * torch.addcmul(self._least, length, length).rsqrt_().to(x.dtype)
 
     def folded(self, weight: Tensor) -> Tensor:
         """[O, D] of a layer that is handed what the norm gives."""
