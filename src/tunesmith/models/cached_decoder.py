@@ -146,7 +146,8 @@ class _Layer:
         """[rounded N, D] to the same, or to [rounded B, D] at `places` [B]; the cache is filled for this layer."""
         rows = sum(windows.lengths)
         by_head = self._by_head(x, turn, rows)
-        cache.fill(torch.cat([self.prefix, by_head[:, self.heads :].flatten(1)]))
+        shape = (2, self.shared, self.size)
+        cache.fill(by_head[:, self.heads :].unflatten(1, shape[:2]), self.prefix.unflatten(1, shape))
         mixed: Tensor = self._core(
             by_head.flatten(1), windows, heads=self.heads, dropout=0.0, groups=self.heads // self.shared
         )
@@ -193,7 +194,7 @@ class _FeedForward:
 class _Norm:
     """LayerNorm, or RMSNorm as x / |x| but for epsilon, whose factors go into the weights of what it is handed to.
 
-        x / sqrt(|x|^2 / D + epsilon) * factors = x / sqrt(|x|^2 + D epsilon) * (sqrt(D) factors)
+    x / sqrt(|x|^2 / D + epsilon) * factors = x / sqrt(|x|^2 + D epsilon) * (sqrt(D) factors)
     """
 
     def __init__(self, trained: nn.Module, dtype: torch.dtype) -> None:

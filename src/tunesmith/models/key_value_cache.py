@@ -12,8 +12,8 @@ a head, H = K G.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate, pairwise
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -32,8 +32,8 @@ class _Group:
     """b"""
     filled: int
     """rows of its longest text so far"""
-    gather: Tensor
-    """[b * filled] of the prompts' rows, in the order in which the cache holds them"""
+    prompts: list[tuple[int, int]]
+    """the first row of each prompt, and the one behind its last"""
     bias: Tensor
     """[b * K, 1, capacity]: minus infinity on gaps, else 0"""
     layers: list[Tensor] = field(default_factory=list)
@@ -55,28 +55,32 @@ class KeyValueCache:
         """
         self._heads, self._size = heads, size
         self._dtype = torch.float32 if like.device.type == "cpu" else like.dtype
-        starts = np.cumsum((0, *lengths[:-1])) + prefix
+        rows = list(pairwise(accumulate(lengths, initial=0)))
         gaps = _GAP_BYTES // (2 * heads * size * self._dtype.itemsize)
         self._groups = [
-            self._group(begin, starts[begin:end], np.asarray(lengths[begin:end]), prefix, like.device)
-            for begin, end in grouped(lengths, gaps)
+            self._group(begin, rows[begin:end], prefix, like.device) for begin, end in grouped(lengths, gaps)
         ]
 
-    def fill(self, rows: Tensor) -> None:
-        """Keys and values of the next layer: those of a prefix, then those of all prompts, [prefix + N, 2 K d]."""
+    def fill(self, rows: Tensor, prefix: Tensor) -> None:
+        """Keys and values of the next layer: those of all prompts [N, 2, K, d], and of a prefix [prefix, 2, K, d]."""
+        ahead = len(prefix)
         for group in self._groups:
-            laid = rows.index_select(0, group.gather).view(group.count, group.filled, 2, self._heads, self._size)
-            cache = rows.new_empty((2, group.count, self._heads, group.bias.shape[2], self._size), dtype=self._dtype)
-            cache[:, :, :, : group.filled].copy_(laid.permute(2, 0, 3, 1, 4))
+            # gaps are read as well: what is not a number there would spread
+            cache = rows.new_zeros((2, group.count, self._heads, group.bias.shape[2], self._size), dtype=self._dtype)
+            for text, (begin, end) in zip(cache.unbind(1), group.prompts, strict=True):
+                first = group.filled - (end - begin)
+                text[:, :, first : group.filled].copy_(rows[begin:end].permute(1, 2, 0, 3))
+                if ahead:
+                    text[:, :, first - ahead : first].copy_(prefix.permute(1, 2, 0, 3))
             group.layers.append(cache.flatten(1, 2))
 
     def attend(self, layer: int, query: Tensor, key_value: Tensor) -> Tensor:
         """[B, H, d] and the rows' own keys and values [B, 2, K, d] to [B, H d], after `advance`."""
-        mixed = [
-            self._attend(group, group.layers[layer], query[group.begin : group.end], key_value[group.begin : group.end])
-            for group in self._groups
-        ]
-        return (mixed[0] if len(mixed) == 1 else torch.cat(mixed)).to(query.dtype)
+        if len(self._groups) == 1:
+            return self._attend(self._groups[0], layer, query, key_value).to(query.dtype)
+        parts = [(group, slice(group.begin, group.end)) for group in self._groups]
+        mixed = [self._attend(group, layer, query[own], key_value[own]) for group, own in parts]
+        return torch.cat(mixed).to(query.dtype)
 
     def advance(self) -> None:
         """Make room for one row more in every text."""
@@ -105,12 +109,12 @@ class KeyValueCache:
                 begin += len(own)
         self._groups = kept
 
-    def _attend(self, group: _Group, cache: Tensor, query: Tensor, key_value: Tensor) -> Tensor:
-        heads, size, filled = self._heads, self._size, group.filled
+    def _attend(self, group: _Group, layer: int, query: Tensor, key_value: Tensor) -> Tensor:
+        heads, size, filled, cache = self._heads, self._size, group.filled, group.layers[layer]
         cache.view(2, group.count, heads, -1, size)[:, :, :, filled - 1].copy_(key_value.transpose(0, 1))
+        keys, values = cache.narrow(2, 0, filled).unbind(0)
         by_head = query.to(self._dtype).reshape(group.count * heads, -1, size)
-        keys, values = cache[0, :, :filled], cache[1, :, :filled]
-        bias = group.bias[:, :, :filled]
+        bias = group.bias.narrow(2, 0, filled)
         weight = torch.softmax(torch.baddbmm(bias, by_head, keys.transpose(1, 2), alpha=size**-0.5), -1)
         return torch.bmm(weight, values).view(group.count, -1)
 
@@ -130,20 +134,18 @@ class KeyValueCache:
         group.bias = group.bias.index_select(0, source)
         group.count = len(texts)
 
-    def _group(self, begin: int, starts: np.ndarray, lengths: np.ndarray, prefix: int, device: torch.device) -> _Group:
-        longest = int(lengths.max()) + prefix
-        gaps = longest - prefix - lengths
-        column = np.arange(longest)[None] - gaps[:, None]  # what row of its text a column is; below 0 in the gap
-        rows = np.where(column < prefix, column.clip(min=0), starts[:, None] + column - prefix)
-        bias = torch.zeros(len(lengths), 1, longest + BLOCK, device=device, dtype=self._dtype)
-        empty = torch.from_numpy(column < 0).to(device)
-        bias[:, 0, :longest].masked_fill_(empty, -torch.inf)
+    def _group(self, begin: int, prompts: list[tuple[int, int]], prefix: int, device: torch.device) -> _Group:
+        lengths = [end - start for start, end in prompts]
+        longest = max(lengths)
+        bias = torch.zeros(len(prompts), 1, prefix + longest + BLOCK, dtype=self._dtype)
+        for row, length in zip(bias, lengths, strict=True):
+            row[:, : longest - length] = -torch.inf
         return _Group(
             begin=begin,
-            count=len(lengths),
-            filled=longest,
-            gather=torch.from_numpy(rows.ravel()).to(device),
-            bias=bias.repeat_interleave(self._heads, 0),
+            count=len(prompts),
+            filled=prefix + longest,
+            prompts=prompts,
+            bias=bias.repeat_interleave(self._heads, 0).to(device),
         )
 
 

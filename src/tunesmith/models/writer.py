@@ -15,7 +15,7 @@ from tunesmith.models.constraints import Constraint
 from tunesmith.models.decoding import Decoding, Piece, Reason, Written
 from tunesmith.models.incremental import IncrementalModel
 from tunesmith.models.inference import batches_by_length
-from tunesmith.models.sampling import drawn, filtered, generators, occurring, penalised
+from tunesmith.models.sampling import drawn, filtered, generators, likeliest, occurring, penalised
 from tunesmith.models.visible_text import Reader, VisibleText
 
 Head = Callable[[Tensor], Tensor]
@@ -168,7 +168,7 @@ class Writer:
         if any(text.constraint is not None for text in texts):
             scores = _constrained(scores, texts)
         if decoding.strategy == "greedy":
-            return scores.argmax(-1)
+            return likeliest(scores)
         return drawn(filtered(scores, decoding), sources)
 
     def _taken(self, text: _Text, token: int, gain: float) -> Piece:
