@@ -109,6 +109,8 @@ class AttentionCore(nn.Module):
         `groups` query heads share a head of keys and values (Ainslie et al. 2023, GQA).
         """
         if groups > 1:
+            if layout.causal and qkv.device.type == "cpu" and not torch.is_grad_enabled():
+                return _window_by_window(qkv, layout.lengths, heads=heads, shared=heads // groups)
             width = qkv.shape[1] * groups // (groups + 2)
             query, key, value = torch.split(qkv, [width, width // groups, width // groups], 1)
             shared = (part.view(len(qkv), heads // groups, -1) for part in (key, value))
@@ -159,6 +161,16 @@ def attend(qkv: Tensor, layout: Layout, *, heads: int, dropout: float) -> Tensor
             return mixed
     blocks = zip(to_chunks(qkv, layout), layout.chunks, strict=True)
     return to_rows([_chunk(block, chunk, heads, dropout, learning=learning) for block, chunk in blocks], layout)
+
+
+def _window_by_window(qkv: Tensor, lengths: Sequence[int], *, heads: int, shared: int) -> Tensor:
+    """[N, (H + 2 K) d] to [N, H d] where nothing has to learn: K `shared` heads need not be repeated for chunks."""
+    by_head = qkv.view(len(qkv), heads + 2 * shared, -1)
+    mixed = []
+    for rows in torch.split(by_head, list(lengths)):
+        query, key, value = torch.split(rows.transpose(0, 1)[None], [heads, shared, shared], 1)
+        mixed.append(F.scaled_dot_product_attention(query, key, value, is_causal=True, enable_gqa=True)[0])
+    return torch.cat([window.transpose(0, 1) for window in mixed]).flatten(1)
 
 
 def _chunk(rows: Tensor, chunk: Chunk, heads: int, dropout: float, *, learning: bool) -> Tensor:

@@ -146,8 +146,10 @@ class _Layer:
         """[rounded N, D] to the same, or to [rounded B, D] at `places` [B]; the cache is filled for this layer."""
         rows = sum(windows.lengths)
         by_head = self._by_head(x, turn, rows)
-        shape = (2, self.shared, self.size)
-        cache.fill(by_head[:, self.heads :].unflatten(1, shape[:2]), self.prefix.unflatten(1, shape))
+        own, prefix = (
+            part.view(len(part), 2, self.shared, self.size) for part in (by_head[:, self.heads :], self.prefix)
+        )
+        cache.fill(own, prefix)
         mixed: Tensor = self._core(
             by_head.flatten(1), windows, heads=self.heads, dropout=0.0, groups=self.heads // self.shared
         )
