@@ -26,12 +26,10 @@ def _no_flags(parser: argparse.ArgumentParser) -> None:
 class Driver:
     """One script: its cases, how one is measured, and how rows are told."""
 
-    module: str
-    """As `python -m` takes it"""
+    file: str
+    """`__file__` of the script; rows are appended beside it"""
     about: str
     """What `--help` says"""
-    log: Path
-    """Where rows are appended"""
     cases: Callable[[argparse.Namespace], Iterable[Row]]
     measure: Callable[[Row], Row]
     """What a case gives, in a process of its own"""
@@ -41,6 +39,16 @@ class Driver:
     flags: Callable[[argparse.ArgumentParser], None] = _no_flags
     reads_data: bool = True
     """Whether it wants the data sets"""
+
+    @property
+    def log(self) -> Path:
+        """Where rows are appended."""
+        return Path(self.file).with_suffix(".jsonl")
+
+    @property
+    def module(self) -> str:
+        """The script as `python -m` takes it."""
+        return ".".join(Path(self.file).resolve().relative_to(rounds.ROOT).with_suffix("").parts)
 
     def main(self) -> None:
         """The command line."""

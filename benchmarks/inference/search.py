@@ -12,7 +12,6 @@ the one that the index measured of itself, which stands beside it. Times are of 
 """
 
 import time
-from pathlib import Path
 
 from benchmarks.driver import Driver
 
@@ -101,9 +100,8 @@ def flags(parser):
 
 
 DRIVER = Driver(
-    module="benchmarks.inference.search",
+    file=__file__,
     about=__doc__,
-    log=Path(__file__).with_suffix(".jsonl"),
     cases=cases,
     measure=measure,
     line=line,

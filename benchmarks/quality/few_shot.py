@@ -13,7 +13,6 @@ text_classification` measures the ordinary classifier in the same way.
 
 import json
 import statistics
-from pathlib import Path
 
 from benchmarks import machine
 from benchmarks.driver import Driver, data_folder
@@ -144,9 +143,8 @@ def flags(parser):
 
 
 DRIVER = Driver(
-    module="benchmarks.quality.few_shot",
+    file=__file__,
     about=__doc__,
-    log=Path(__file__).with_suffix(".jsonl"),
     cases=cases,
     measure=measure,
     line=line,

@@ -3,6 +3,7 @@
     export TUNESMITH_DATA=... OMP_NUM_THREADS=2
     python -m benchmarks.quality.methods                       # both data sets, one seed: two hours on two idle cores
     python -m benchmarks.quality.methods --limit 0 --seeds 3   # all rows and three seeds: a GPU, or two nights
+    python -m benchmarks.quality.methods --limit 0 --finished  # of a comparison that was cut off, what is finished
     python -m benchmarks.quality.methods --table               # the newest rows again
 
 Each data set is one `tunesmith compare` of its recipe, with the rows evenly thinned or whole: `full` at the recipe's
@@ -14,6 +15,7 @@ may fill the same folder at the same time: scores stay what they are, seconds be
 import argparse
 import json
 import os
+import statistics
 import subprocess
 import sys
 import time
@@ -22,17 +24,22 @@ from pathlib import Path
 from benchmarks import machine, rounds
 
 LOG = Path(__file__).with_suffix(".jsonl")
+FINISHED = LOG.with_stem("methods_finished")
 METHODS = "full,adalora,lora,adapter,ia3,bitfit,layer_freeze,prefix,soft_prompt,head_only"
 DATA = {"conll2003": ("recipes/ner_conll.toml", 5000), "banking77": ("recipes/banking77.toml", 5000)}
 """The recipe, and how many rows of each split are taken at most; no test file has as many"""
 NEAR, SMALL = 0.01, 0.05
 
 
+def place(name, options):
+    """How many rows of a data set are taken, and where its runs lie."""
+    limit = DATA[name][1] if options.limit is None else options.limit
+    return limit, options.runs / f"methods-{name}-{limit or 'all'}"
+
+
 def compared(name, options):
     """All cells of one data set, as a row."""
-    recipe, limit = DATA[name]
-    limit = limit if options.limit is None else options.limit
-    out = options.runs / f"methods-{name}-{limit or 'all'}"
+    recipe, (limit, out) = DATA[name][0], place(name, options)
     command = [sys.executable, "-m", "tunesmith.cli.main", "compare", recipe, "--methods", options.methods]
     command += ["--data", str(Path(os.environ["TUNESMITH_DATA"]) / name), "--out", str(out)]
     command += ["--seeds", str(options.seeds), "--set", f"train.precision={options.precision}"]
@@ -44,6 +51,40 @@ def compared(name, options):
         "methods": record["methods"],
         "baselines": record["baselines"],
     }
+
+
+def finished(name, options):
+    """A row for each run that is finished."""
+    limit, out = place(name, options)
+    for file in sorted(out.glob("*-seed*/report.json")):
+        report = json.loads(file.read_text(encoding="utf-8"))
+        method, _, seed = file.parent.name.rpartition("-seed")
+        test = report["splits"]["test"]
+        yield {"data": name, "limit": limit, "method": method, "seed": int(seed), "metric": test["main_metric"]} | {
+            "score": test["metrics"][test["main_metric"]],
+            "trained_parameters": report["cost"]["trainable_parameters"],
+            "cost": report["cost"],
+            "environment": report["environment"],
+        }
+
+
+def table_of_finished(rows):
+    """A line for each method: its scores by seed."""
+    lines = []
+    newest = {(row["data"], row["limit"], row["method"], row["seed"]): row for row in rows}
+    for name, limit in dict.fromkeys((row["data"], row["limit"]) for row in rows):
+        own = [row for row in newest.values() if (row["data"], row["limit"]) == (name, limit)]
+        where = own[0]["environment"].get("gpu") or own[0]["environment"]["processor"]
+        lines += [f"\n{name}, {rows_of(own[0])}, {own[0]['metric']}, {where}\n"]
+        lines += ["| method | mean | by seed | trained |", "|---|---|---|---|"]
+        found = {}
+        for row in own:
+            found.setdefault(row["method"], []).append(row)
+        means = {method: statistics.mean(row["score"]["value"] for row in runs) for method, runs in found.items()}
+        for method in sorted(means, key=lambda each: -means[each]):
+            seeds = ", ".join(f"{row['seed']}: {row['score']['value']:.4f}" for row in found[method])
+            lines.append(f"| {method} | {means[method]:.4f} | {seeds} | {found[method][0]['trained_parameters']:,} |")
+    return "\n".join(lines)
 
 
 def table(rows):
@@ -94,16 +135,22 @@ def main():
     parser.add_argument("--limit", type=int, help="rows of each split, 0 for all of them")
     parser.add_argument("--precision", choices=["auto", "fp32", "bf16"], default="auto")
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="where the runs stay")
+    parser.add_argument("--finished", action="store_true", help="run nothing, read what is finished in --runs")
     parser.add_argument("--table", action="store_true", help="print the newest rows again")
     parser.add_argument("--out", type=Path, default=LOG, help="where rows are appended")
     options = parser.parse_args()
-    if not options.table:
+    if options.finished:
+        for name in options.data:
+            for row in finished(name, options):
+                rounds.append(FINISHED, row)
+    elif not options.table:
         if "TUNESMITH_DATA" not in os.environ:
             sys.exit("name the folder of the data sets with TUNESMITH_DATA")
         for name in options.data:
             row = {"run": time.strftime("%Y-%m-%dT%H:%M:%S")} | compared(name, options) | machine.facts()
             rounds.append(options.out, row)
     print(table(rounds.read(options.out)))
+    print(table_of_finished(rounds.read(FINISHED)))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ grid; rates that were tried with fewer seeds than the own one are shown and not 
 """
 
 import statistics
-from pathlib import Path
 
 from benchmarks.driver import Driver, data_folder
 
@@ -117,9 +116,8 @@ def flags(parser):
 
 
 DRIVER = Driver(
-    module="benchmarks.quality.rates",
+    file=__file__,
     about=__doc__,
-    log=Path(__file__).with_suffix(".jsonl"),
     cases=cases,
     measure=measure,
     line=line,

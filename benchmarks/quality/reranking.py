@@ -113,9 +113,8 @@ def flags(parser):
 
 
 DRIVER = Driver(
-    module="benchmarks.quality.reranking",
+    file=__file__,
     about=__doc__,
-    log=Path(__file__).with_suffix(".jsonl"),
     cases=cases,
     measure=measure,
     line=line,
