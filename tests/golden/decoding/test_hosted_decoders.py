@@ -23,6 +23,7 @@ from tunesmith.models.decoding import Decoding
 from tunesmith.models.hosted import HostedBackbone
 from tunesmith.models.hosted_decoder import HostedDecoder
 from tunesmith.models.hosted_head import ClassHead
+from tunesmith.models.hosted_trials import keeps_cache
 from tunesmith.models.hub_config import hub_config
 from tunesmith.models.hub_names import hub_name, hub_state, load_hub_state
 from tunesmith.models.language_head import language_head
@@ -237,6 +238,25 @@ def test_rows_in_the_cache_have_the_hidden_states_of_the_whole_text(hosted: Host
             other.reorder(rows)
         tokens = torch.randint(4, 60, (len(rows),), generator=torch.Generator().manual_seed(step))
         hidden, expected = state.step(tokens), other.step(tokens)
+
+
+@pytest.mark.parametrize(("said", "kept"), [("DefaultCPUAllocator: can't allocate memory", None), ("no cache", False)])
+def test_a_trial_that_memory_runs_out_in_says_nothing_about_the_model(
+    said: str, kept: bool | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save("gpt_neox", tmp_path)
+    backbone = load(tmp_path).backbone
+    assert isinstance(backbone, HostedBackbone) and keeps_cache(backbone)
+
+    def fail(*_: Any) -> Any:
+        raise RuntimeError(said)
+
+    monkeypatch.setattr(HostedDecoder, "prefill", fail)
+    if kept is None:
+        with pytest.raises(RuntimeError, match="allocate"):
+            keeps_cache(backbone)
+    else:
+        assert keeps_cache(backbone) == kept
 
 
 def test_bf16_is_near(hosted: Hosted) -> None:
