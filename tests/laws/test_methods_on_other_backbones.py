@@ -19,6 +19,7 @@ from tunesmith.models.hub_names import hub_state, load_hub_state
 from tunesmith.models.loading import load_backbone
 from tunesmith.models.surgery import apply_method, merge
 
+pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")  # of transformers, on some versions
 SIZES = {
     "hidden_size": 16,
     "num_hidden_layers": 2,

@@ -109,7 +109,7 @@ class AttentionCore(nn.Module):
         `groups` query heads share a head of keys and values (Ainslie et al. 2023, GQA).
         """
         if groups > 1:
-            if layout.causal and qkv.device.type == "cpu" and not torch.is_grad_enabled():
+            if layout.causal and qkv.device.type == "cpu" and not dropout and not torch.is_grad_enabled():
                 return _window_by_window(qkv, layout.lengths, heads=heads, shared=heads // groups)
             width = qkv.shape[1] * groups // (groups + 2)
             query, key, value = torch.split(qkv, [width, width // groups, width // groups], 1)
