@@ -24,7 +24,6 @@ from pathlib import Path
 from benchmarks import machine, rounds
 
 LOG = Path(__file__).with_suffix(".jsonl")
-FINISHED = LOG.with_stem("methods_finished")
 METHODS = "full,adalora,lora,adapter,ia3,bitfit,layer_freeze,prefix,soft_prompt,head_only"
 DATA = {"conll2003": ("recipes/ner_conll.toml", 5000), "banking77": ("recipes/banking77.toml", 5000)}
 """The recipe, and how many rows of each split are taken at most; no test file has as many"""
@@ -62,7 +61,6 @@ def finished(name, options):
         test = report["splits"]["test"]
         yield {"data": name, "limit": limit, "method": method, "seed": int(seed), "metric": test["main_metric"]} | {
             "score": test["metrics"][test["main_metric"]],
-            "trained_parameters": report["cost"]["trainable_parameters"],
             "cost": report["cost"],
             "environment": report["environment"],
         }
@@ -74,8 +72,8 @@ def table_of_finished(rows):
     newest = {(row["data"], row["limit"], row["method"], row["seed"]): row for row in rows}
     for name, limit in dict.fromkeys((row["data"], row["limit"]) for row in rows):
         own = [row for row in newest.values() if (row["data"], row["limit"]) == (name, limit)]
-        where = own[0]["environment"].get("gpu") or own[0]["environment"]["processor"]
-        lines += [f"\n{name}, {rows_of(own[0])}, {own[0]['metric']}, {where}\n"]
+        machines = ", ".join(sorted({where(row["environment"] | row["cost"]) for row in own}))
+        lines += [f"\n{name}, {rows_of(own[0])}, {own[0]['metric']}, {machines}\n"]
         lines += ["| method | mean | by seed | trained |", "|---|---|---|---|"]
         found = {}
         for row in own:
@@ -83,7 +81,9 @@ def table_of_finished(rows):
         means = {method: statistics.mean(row["score"]["value"] for row in runs) for method, runs in found.items()}
         for method in sorted(means, key=lambda each: -means[each]):
             seeds = ", ".join(f"{row['seed']}: {row['score']['value']:.4f}" for row in found[method])
-            lines.append(f"| {method} | {means[method]:.4f} | {seeds} | {found[method][0]['trained_parameters']:,} |")
+            lines.append(
+                f"| {method} | {means[method]:.4f} | {seeds} | {found[method][0]['cost']['trainable_parameters']:,} |"
+            )
     return "\n".join(lines)
 
 
@@ -139,10 +139,11 @@ def main():
     parser.add_argument("--table", action="store_true", help="print the newest rows again")
     parser.add_argument("--out", type=Path, default=LOG, help="where rows are appended")
     options = parser.parse_args()
+    single = options.out.with_stem(f"{options.out.stem}_finished")
     if options.finished:
         for name in options.data:
             for row in finished(name, options):
-                rounds.append(FINISHED, row)
+                rounds.append(single, row)
     elif not options.table:
         if "TUNESMITH_DATA" not in os.environ:
             sys.exit("name the folder of the data sets with TUNESMITH_DATA")
@@ -150,7 +151,7 @@ def main():
             row = {"run": time.strftime("%Y-%m-%dT%H:%M:%S")} | compared(name, options) | machine.facts()
             rounds.append(options.out, row)
     print(table(rounds.read(options.out)))
-    print(table_of_finished(rounds.read(FINISHED)))
+    print(table_of_finished(rounds.read(single)))
 
 
 if __name__ == "__main__":

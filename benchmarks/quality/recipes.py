@@ -54,22 +54,25 @@ def measure(case):
 
 
 def table(measured):
-    """Every recipe with the median and range over its seeds, in Markdown."""
+    """Every recipe, by itself on each GPU, with the median and range over its seeds, in Markdown."""
     found = defaultdict(list)
     for row in measured:
-        found[row["recipe"]].append(row)
+        found[row["recipe"], row["environment"].get("gpu")].append(row)
     lines = [
         "| recipe | test rows | metric | median [range] over seeds | best baseline | minutes | tokens/s |",
         "|---|---|---|---|---|---|---|",
     ]
-    for recipe, rows in found.items():
+    for (recipe, gpu), rows in found.items():
         metric = rows[0]["metric"]
         values = sorted(row["metrics"][metric] for row in rows)
         spread = f"{statistics.median(values):.4f} [{values[0]:.4f}, {values[-1]:.4f}] ({len(rows)} seeds)"
         baseline = f"{rows[0]['baseline']} {rows[0]['baseline_metrics'][metric]:.4f}"
         minutes = statistics.median(row["cost"]["seconds"] for row in rows) / 60
         rate = statistics.median(row["cost"]["tokens_per_second"] for row in rows)
-        lines.append(f"| {recipe} | {rows[0]['n']} | {metric} | {spread} | {baseline} | {minutes:.1f} | {rate:,.0f} |")
+        where = f" on {gpu}" if gpu else ""
+        lines.append(
+            f"| {recipe}{where} | {rows[0]['n']} | {metric} | {spread} | {baseline} | {minutes:.1f} | {rate:,.0f} |"
+        )
     return "\n".join(lines)
 
 

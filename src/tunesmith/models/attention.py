@@ -3,7 +3,8 @@
     softmax(q k^T / sqrt(d)) v   inside each window
 
 On a GPU one kernel takes the whole ragged batch (variable_length.py), except where it cannot be trusted with dropout;
-there, and on a processor, windows are padded in chunks.
+there, and on a processor, windows are padded in chunks, unless heads are shared and nothing has to learn: then each
+window is a call of its own, which needs no copies of the shared heads.
 Short chunks run as plain batched matrix products, in training with a hand-written backward for all chunks of a batch:
 at 10 to 60 tokens that beats torch's CPU flash kernel several times, whose backward is its weakness there. Its memory
 grows with L^2, so above a crossover length torch's scaled_dot_product_attention takes over.

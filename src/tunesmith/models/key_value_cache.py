@@ -76,11 +76,11 @@ class KeyValueCache:
 
     def attend(self, layer: int, query: Tensor, key_value: Tensor) -> Tensor:
         """[B, H, d] and the rows' own keys and values [B, 2, K, d] to [B, H d], after `advance`."""
-        if len(self._groups) == 1:
-            return self._attend(self._groups[0], layer, query, key_value).to(query.dtype)
-        parts = [(group, slice(group.begin, group.end)) for group in self._groups]
-        mixed = [self._attend(group, layer, query[own], key_value[own]) for group, own in parts]
-        return torch.cat(mixed).to(query.dtype)
+        mixed = [
+            self._attend(group, layer, query[group.begin : group.end], key_value[group.begin : group.end])
+            for group in self._groups
+        ]
+        return (mixed[0] if len(mixed) == 1 else torch.cat(mixed)).to(query.dtype)
 
     def advance(self) -> None:
         """Make room for one row more in every text."""

@@ -49,11 +49,9 @@ class PackedLinear:
 
     def added(self, x: Tensor, residual: Tensor) -> Tensor:
         """[N, I] to [N, O], on top of `residual` [N, O]."""
-        if self._packed and len(x) <= _FEW:
-            return self(x).add_(residual)
-        if self._packed:
-            return self._combined(x, residual, "add")
-        return residual + F.linear(x, self._weight, self._bias)
+        if not self._packed:
+            return residual + F.linear(x, self._weight, self._bias)
+        return self(x).add_(residual) if len(x) <= _FEW else self._combined(x, residual, "add")
 
     def multiplied(self, x: Tensor, factor: Tensor) -> Tensor:
         """[N, I] to [N, O], times `factor` [N, O]."""

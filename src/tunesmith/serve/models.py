@@ -196,8 +196,10 @@ def _tokens(answered: Answered, count: int) -> list[int]:
 
 
 def _examples(folder: Path, most: int = 6) -> tuple[dict[str, Any], ...]:
-    """Golden texts of different answers first, short ones before long ones."""
-    rows = sorted(golden.read(folder), key=lambda row: len(row.example.text))
+    """Golden texts of different answers first, short ones before long ones, bare marks and numbers last."""
+    rows = sorted(
+        golden.read(folder), key=lambda row: (not any(map(str.isalpha, row.example.text)), len(row.example.text))
+    )
     seen: set[str] = set()
     fresh: list[golden.GoldenRow] = []
     again: list[golden.GoldenRow] = []
