@@ -27,6 +27,7 @@ from tunesmith.run.silver import read_learnt, read_silver, silver_pairs, write_l
 from tunesmith.tune.checkpoint import Keeping, SavedState, newest
 from tunesmith.tune.events import DONE, Started, Stopped
 from tunesmith.tune.fit import Evaluate, Objective, TrainingData, fit
+from tunesmith.tune.precision import choose_device
 from tunesmith.tune.settings import TrainSettings
 
 
@@ -96,7 +97,7 @@ def _unlearnt(ready: Prepared, model: Model, folder: RunFolder) -> Generator[Run
         steps=0,
         steps_per_epoch=0,
         precision=Choice("fp32", "nothing is learnt"),
-        device="cpu",
+        device=str(choose_device(ready.config.train.device)),
         threads=torch.get_num_threads(),
         learning_rate=0.0,
         trainable=0,

@@ -4,8 +4,11 @@ Nothing here decides anything a configuration could not: each stage is a call in
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
+
+import torch
 
 from tunesmith.bundle.answered import answered, likelihoods_of
 from tunesmith.bundle.collection import Collection, collection_of
@@ -27,6 +30,7 @@ from tunesmith.run.same_run import require_same_run
 from tunesmith.run.tracking import require_trackers, tracked
 from tunesmith.tune.events import DONE
 from tunesmith.tune.fit import CutShort
+from tunesmith.tune.precision import choose_device
 
 CHUNK = 1024
 """Examples answered between two signs of progress."""
@@ -68,9 +72,11 @@ def _worked(
     model = tuned_model(ready)
     if isinstance(ready.task, WritingTask | RankingTask) and not folder.predictions(UNTUNED).exists():
         yield Phase("judging", "what the model answers before it is tuned")
-        collection = _collection(ready, model, progress=lambda _: None)
-        rows = _answers(ready, model, ready.task, "test", collection=collection, progress=lambda _: None)
-        yield Noted(f"{write_predictions(folder.predictions(UNTUNED), rows)} answers on test by the untuned model")
+        with _lent(model, choose_device(ready.config.train.device)):
+            collection = _collection(ready, model, progress=lambda _: None)
+            rows = _answers(ready, model, ready.task, "test", collection=collection, progress=lambda _: None)
+            wrote = write_predictions(folder.predictions(UNTUNED), rows)
+        yield Noted(f"{wrote} answers on test by the untuned model")
     stopped = yield from trained(ready, model, folder, resume=resume, should_stop=should_stop)
     if stopped.reason not in DONE:
         yield Interrupted(stopped.step, stopped.reason, folder.path)
@@ -90,25 +96,37 @@ def concluded(ready: Prepared, model: Model, folder: RunFolder, progress: Callab
     yield Phase("judging", "answers, intervals, baselines")
     write_adapter_of(ready, model, folder)
     merge(model)
-    collection = _collection(ready, model, progress=progress)
-    answers = partial(_answers, ready, model, collection=collection, progress=progress)
-    dev = list(answers(ready.task, "dev"))
-    task = ready.task.tuned(dev) if dev and isinstance(ready.task, LabellingTask) else ready.task
-    again = task != ready.task  # thresholds changed what is answered
-    rows = answers(task, "dev") if again else dev
-    wrote = write_predictions(folder.predictions("dev"), rows) if ready.data.dev else "no"
-    yield Noted(f"{wrote} answers on dev")
-    rows = answers(task, "test")
-    yield Noted(f"{write_predictions(folder.predictions('test'), rows)} answers on test")
-    if isinstance(task, LabellingTask):
-        remarks = task.remarks(model, ready.data.dev, tokenizer=ready.tokenizer)
-        yield from map(Noted, remarks)
-        ready = replace(ready, notes=(*ready.notes, *remarks))
+    with _lent(model, choose_device(ready.config.train.device)):
+        collection = _collection(ready, model, progress=progress)
+        answers = partial(_answers, ready, model, collection=collection, progress=progress)
+        dev = list(answers(ready.task, "dev"))
+        task = ready.task.tuned(dev) if dev and isinstance(ready.task, LabellingTask) else ready.task
+        again = task != ready.task  # thresholds changed what is answered
+        rows = answers(task, "dev") if again else dev
+        wrote = write_predictions(folder.predictions("dev"), rows) if ready.data.dev else "no"
+        yield Noted(f"{wrote} answers on dev")
+        rows = answers(task, "test")
+        yield Noted(f"{write_predictions(folder.predictions('test'), rows)} answers on test")
+        if isinstance(task, LabellingTask):
+            remarks = task.remarks(model, ready.data.dev, tokenizer=ready.tokenizer)
+            yield from map(Noted, remarks)
+            ready = replace(ready, notes=(*ready.notes, *remarks))
     report = judged(folder, ready, task)
     give_back()
     yield Phase("bundling", "weights, tokenizer, golden rows, model card")
     bundled(folder, ready, model, task=task, report=report, collection=collection)
     yield Finished(folder.path, report)
+
+
+@contextmanager
+def _lent(model: Model, device: torch.device) -> Iterator[None]:
+    """The model on the device it learns on while it answers, and then where it was: bundles are written there."""
+    home = next(model.parameters()).device
+    model.to(device)
+    try:
+        yield
+    finally:
+        model.to(home)
 
 
 def _collection(ready: Prepared, model: Model, *, progress: Callable[[int], None]) -> Collection | None:

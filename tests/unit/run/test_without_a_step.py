@@ -63,6 +63,18 @@ def test_a_run_of_no_steps_is_judged_and_bundled(place: Path, tiny_bert_folder: 
     assert said == pytest.approx(sum(predictor.predict(text).predicted == label for text, label in TEXTS) / len(TEXTS))
 
 
+@pytest.mark.gpu
+def test_a_run_is_judged_on_the_gpu_and_its_bundle_says_the_same_elsewhere(place: Path, tiny_bert_folder: Path) -> None:
+    given = table(tiny_bert_folder)
+    events(place, given | {"train": given["train"] | {"device": "cuda"}})
+    cost = json.loads((place / "run" / "report.json").read_text(encoding="utf-8"))["cost"]
+    assert cost["device"] == "cuda" and cost["peak_gpu_mb"] > 0
+    verify(place / "run" / "bundle")
+    predictor = load(place / "run" / "bundle")
+    for row in read_predictions(place / "run" / "predictions.test.jsonl"):
+        assert predictor.predict(row.text).scores == pytest.approx(row.scores, abs=1e-3)
+
+
 def test_a_run_of_no_steps_goes_on_where_it_was_killed_while_it_was_judged(place: Path, tiny_bert_folder: Path) -> None:
     config, folder, wish = parsed(table(tiny_bert_folder), folder=place), opened(place / "run", resume=False), []
     for event in run(config, folder, origins={}, should_stop=lambda: wish[0] if wish else None):
