@@ -17,7 +17,7 @@ from tunesmith.models.hub_names import hub_state, load_hub_state
 from tunesmith.models.surgery import apply_method, merge
 
 TASK = {"kind": "text_classification", "labels": ["a", "b", "c"], "multi_label": False}
-LAYERS, WIDTH, INNER = 2, 16, 32
+LAYERS, WIDTH, INNER, VOCABULARY = 2, 16, 32, 182
 LINEAR = LAYERS * (4 * 2 * WIDTH + 2 * (WIDTH + INNER))
 """Inputs and outputs of all linear layers of the tiny model"""
 LAYER = 4 * (WIDTH * WIDTH + WIDTH) + 2 * WIDTH * INNER + INNER + WIDTH + 4 * WIDTH
@@ -36,6 +36,7 @@ CASES: dict[str, list[tuple[dict[str, object], Count]]] = {
     "lora": [
         ({}, lambda backbone, head: head + LAYERS * 2 * 8 * (WIDTH + WIDTH)),
         ({"rank": 4, "rank_stabilized": True}, lambda backbone, head: head + LAYERS * 2 * 4 * (WIDTH + WIDTH)),
+        ({"rank": 3, "targets": ["words"]}, lambda backbone, head: head + 3 * (VOCABULARY + WIDTH)),
         ({"decomposed": True}, lambda backbone, head: head + LAYERS * 2 * (8 * (WIDTH + WIDTH) + WIDTH)),
         ({"start": "principal", "alpha": 8.0}, lambda backbone, head: head + LAYERS * 2 * 8 * (WIDTH + WIDTH)),
     ],

@@ -14,6 +14,7 @@ from tunesmith.core.model import Model
 from tunesmith.core.rooms import METHODS, TASKS
 from tunesmith.methods._beside import WeightsMoved, learnt_beside
 from tunesmith.methods._folded import Folded
+from tunesmith.methods._low_rank_table import LowRankTable
 from tunesmith.methods._peft_files import write_adapter
 from tunesmith.models.checkpoint import locate
 from tunesmith.models.encoder import Encoder
@@ -27,6 +28,7 @@ FORMS: dict[str, list[dict[str, object]]] = {
         {},
         {"decomposed": True, "targets": ["query", "output", "up", "down"]},
         {"start": "principal", "rank": 3},
+        {"rank": 3, "targets": ["query", "words"]},
         {"decomposed": True, "start": "principal", "rank": 2},
     ],
     "ia3": [{}, {"inner": False, "targets": ["query", "up", "output"]}],
@@ -73,7 +75,7 @@ def moved(base: Model, table: dict[str, Any]) -> Model:
 
 def beside(base: Model, model: Model, folder: Path) -> dict[str, Tensor]:
     """What a model holds beside `base`, by way of the files that a run leaves; it is merged."""
-    folded = any(isinstance(module, Folded) for module in model.modules())
+    folded = any(isinstance(module, Folded | LowRankTable) for module in model.modules())
     if folded:
         write_adapter(model, folder, base="tiny", problem="token")
     merge(model)

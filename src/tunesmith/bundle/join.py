@@ -188,10 +188,7 @@ def _moved(member: Member, own: Bundle, name: str) -> ConfigError:
     kind = method.get("kind") if isinstance(method, dict) else method
     if kind in _FOLDED and member.adapter is None:
         why = f"what {kind} learnt is folded into its weights, and no adapter/ lies beside the bundle"
-        fix = (
-            "name its run folder; where the run left no adapter (label matching, a label with entities, blanks, "
-            "GPT-2), train with adapter."
-        )
+        fix = "name its run folder, in which its adapter/ lies."
     else:
         why = f"{kind or 'its method'} changed the weights of the backbone themselves ({name})"
         fix = f"train it with a method that leaves a small addition: {', '.join(_SMALL)}."

@@ -98,6 +98,13 @@ class Mergeable(nn.Module):
         """A plain module that computes the same."""
 
 
+class UpdatedTable(Mergeable):
+    """A frozen table of embeddings, each row of which has an update out of a row of a smaller table."""
+
+    rows: nn.Module
+    """[V, r]; all of it that learns, but for what every row shares"""
+
+
 class LowRankUpdate(Mergeable):
     """A linear layer whose `weight` [out, in] is a frozen one plus B A, and of which nothing else learns."""
 

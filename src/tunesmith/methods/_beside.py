@@ -17,8 +17,9 @@ from torch import Tensor
 
 from tunesmith.core.model import Backbone, Model
 from tunesmith.methods._folded import Folded
+from tunesmith.methods._low_rank_table import LowRankTable
 from tunesmith.methods._peft_files import read_adapter
-from tunesmith.models.additions import Update, add, additions_state
+from tunesmith.models.additions import RowUpdate, Update, add, additions_state
 from tunesmith.models.hub_names import plain_state
 from tunesmith.models.learnt import learnt_state
 from tunesmith.models.surgery import sharing
@@ -57,4 +58,6 @@ def learnt_beside(backbone: Backbone, trained: Model, *, adapter: Path | None) -
     for name, module in list(model.named_modules()):
         if isinstance(module, Folded):
             model.set_submodule(name, Update(module.base, module.update()))
+        if isinstance(module, LowRankTable):
+            model.set_submodule(name, RowUpdate(module.base, module.lora_A, module.scale * module.lora_B))
     return learnt_state(Model(model.backbone, trained.head), biases)

@@ -4,11 +4,13 @@
     prompt_embeddings                                                 _peft_prompts.py
     <transformers' name of the head's tensor>                         the head in full (`modules_to_save`)
 
-`PeftModel.from_pretrained(AutoModelFor..., folder)` gives the logits that our model gives. What a peft adapter can say
-and we do not compute is refused by name.
+`PeftModel.from_pretrained(AutoModelFor..., folder)` gives the logits that our model gives. Where no class of
+transformers with a head computes the same, the adapter is one of the backbone (FEATURE_EXTRACTION): of an `AutoModel`
+it makes the hidden states that ours has, and the head stays in the bundle. What a peft adapter can say and we do not
+compute is refused by name.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ from tunesmith.core.model import Backbone, Model
 from tunesmith.methods import _peft_layers, _peft_prompts
 from tunesmith.methods._peft_folder import CONFIG as CONFIG
 from tunesmith.methods._peft_folder import WEIGHTS as WEIGHTS
-from tunesmith.methods._peft_folder import read, write
+from tunesmith.methods._peft_folder import PeftFolder, read, write
 from tunesmith.models.hub_config import Problem, has_class
 from tunesmith.models.hub_names import hub_name
 from tunesmith.models.surgery import merge
@@ -28,7 +30,8 @@ from tunesmith.models.surgery import merge
 _LAYERS = ("LORA", "ADALORA", "IA3")
 _PROMPTS = ("PREFIX_TUNING", "PROMPT_TUNING", "P_TUNING")
 _TASK_TYPES: Mapping[Problem, str] = {"token": "TOKEN_CLS", "answer": "QUESTION_ANS", "language": "CAUSAL_LM"}
-"""Every other problem is one of whole texts"""
+"""Every other problem that has a class is one of whole texts"""
+_BARE, _SEQUENCE = "FEATURE_EXTRACTION", "SEQ_CLS"
 
 
 def write_adapter(model: Model, folder: Path, *, base: str, problem: Problem, fingerprint: str | None = None) -> None:
@@ -45,12 +48,13 @@ def write_adapter(model: Model, folder: Path, *, base: str, problem: Problem, fi
         ModelFileError: there is nothing in the model that peft has a name for.
         StorageError: the disk failed or is full.
     """
-    layers, prompts = _peft_layers.wrapped_layers(model), _peft_prompts.written(model)
-    if layers:
-        own, settings = _peft_layers.written(layers)
+    kind = _task_type(model, problem)
+    prompts = _peft_prompts.written(model)
+    if _peft_layers.has_updates(model):
+        own, settings = _peft_layers.written(model, bare=kind == _BARE)
         root = "base_model.model."
         own = {f"{root}{name}": tensor for name, tensor in own.items()}
-    elif prompts and _answers_alike(prompts[1], problem):
+    elif prompts and _answers_alike(prompts[1], kind):
         (own, settings), root = prompts, "base_model."
     else:
         raise ModelFileError(
@@ -58,36 +62,43 @@ def write_adapter(model: Model, folder: Path, *, base: str, problem: Problem, fi
             code="TS-METHOD-010",
             fix="apply a method that peft has first, and write before merging.",
         )
-    head = {hub_name(model, f"head.{name}"): tensor for name, tensor in model.head.state_dict().items()}
+    parts = {} if kind == _BARE else model.head.state_dict()
+    head = {hub_name(model, f"head.{name}"): tensor for name, tensor in parts.items()}
     config = settings | {
-        "task_type": _TASK_TYPES.get(problem, "SEQ_CLS"),
+        "task_type": kind,
         "base_model_name_or_path": base,
         "inference_mode": True,
-        "modules_to_save": sorted({_saved_module(name) for name in head}),
+        "modules_to_save": sorted({_saved_module(name) for name in head}) or None,
     }
     tensors = own | {f"{root}{name}": tensor for name, tensor in head.items()}
     write(folder, tensors, config, backbone=fingerprint)
 
 
 def in_peft_files(model: Model, problem: Problem) -> bool:
-    """Whether `write_adapter` has something to write that transformers would find its layers by."""
-    if not has_class(model, problem):
-        return False
+    """Whether `write_adapter` has something to write."""
     prompts = _peft_prompts.written(model)
-    if problem == "matching":  # peft would leave out the label vectors
-        return False
-    return bool(_peft_layers.wrapped_layers(model)) or (prompts is not None and _answers_alike(prompts[1], problem))
+    alike = prompts is not None and _answers_alike(prompts[1], _task_type(model, problem))
+    return _peft_layers.has_updates(model) or alike
 
 
-def _answers_alike(settings: Mapping[str, Any], problem: Problem) -> bool:
+def _task_type(model: Model, problem: Problem) -> str:
+    """What peft calls the problem; that of a bare backbone where it has no class that reads the head as we do."""
+    blanks = problem == "language" and not model.backbone.causal
+    if blanks or problem == "vectors" or not has_class(model, problem):
+        return _BARE
+    return _TASK_TYPES.get(problem, _SEQUENCE)
+
+
+def _answers_alike(settings: Mapping[str, Any], task_type: str) -> bool:
     """Whether peft's model with a prompt answers as ours does."""
-    return settings["peft_type"] == "PREFIX_TUNING" or problem in _TASK_TYPES
+    return settings["peft_type"] == "PREFIX_TUNING" or task_type in _TASK_TYPES.values()
 
 
 def read_adapter(model: Model, folder: Path) -> None:
     """Put the updates and the head of an adapter into `model`, wrapping the layers it names that are plain still.
 
-    A head tensor that the adapter leaves out (peft does not save a frozen pooler) keeps its value.
+    A head tensor that the adapter leaves out (peft does not save a frozen pooler) keeps its value, and all of them do
+    where it is one of a bare backbone.
 
     Raises:
         MissingInputError: a file of the adapter is not there.
@@ -95,8 +106,8 @@ def read_adapter(model: Model, folder: Path) -> None:
     """
     found = read(folder)
     found.require("peft_type", (*_LAYERS, *_PROMPTS), "a kind that is computed here")
-    kind = found.config.get("peft_type")
-    installed = (_peft_prompts if kind in _PROMPTS else _peft_layers).read(model, found)
+    bare = found.config.get("task_type") == _BARE
+    installed = _installed(model, found, bare=bare)
     own_head = {hub_name(model, f"head.{name}"): tensor for name, tensor in model.head.state_dict().items()}
     head = {name: tensor for name, tensor in found.tensors.items() if name in own_head}
     for name in found.tensors:
@@ -104,7 +115,7 @@ def read_adapter(model: Model, folder: Path) -> None:
             raise found.unfit(name, "not of a layer that this model has")
     for name, tensor in head.items():
         found.check_shape(name, tensor, own_head[name].shape)
-    if missing := [name for name in own_head if name not in head and "pooler" not in name]:
+    if missing := [name for name in own_head if name not in head and "pooler" not in name and not bare]:
         raise found.unfit(missing[0], "missing: an adapter without its head answers at random")
     for install in dict.fromkeys(installed.values()):
         install()
@@ -133,7 +144,7 @@ def fold_adapter(backbone: Backbone, folder: Path, *, fingerprint: str) -> None:
             fix="give the backbone, and the adapters below this one, with which it was trained.",
         )
     model = Model(backbone, nn.Identity())
-    installed = _peft_layers.read(model, found)
+    installed = _installed(model, found, bare=found.config.get("task_type") == _BARE)
     lost = [name for name in found.tensors if name not in installed and _peft_layers.is_update(name)]
     if lost or not installed:
         raise found.unfit(lost[0] if lost else "", "not of a layer that this backbone has")
@@ -141,6 +152,13 @@ def fold_adapter(backbone: Backbone, folder: Path, *, fingerprint: str) -> None:
         install()
     merge(model)
     backbone.requires_grad_(True)
+
+
+def _installed(model: Model, found: PeftFolder, *, bare: bool) -> dict[str, Callable[[], None]]:
+    """How what the folder holds for the backbone is put in, by the name of its tensors."""
+    if found.config.get("peft_type") in _PROMPTS:
+        return _peft_prompts.read(model, found)
+    return _peft_layers.read(model, found, bare=bare)
 
 
 @torch.no_grad()

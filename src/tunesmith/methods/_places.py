@@ -20,13 +20,17 @@ def linear_layers(places: Mapping[str, nn.Module]) -> dict[str, nn.Linear]:
     return {name: module for name, module in places.items() if isinstance(module, nn.Linear)}
 
 
-def targeted(places: Mapping[str, nn.Module], targets: Sequence[str], *, key: str) -> dict[str, nn.Linear]:
-    """The linear layers whose names end with one of `targets`, a last part or the last parts of a name.
+def embedding_tables(places: Mapping[str, nn.Module]) -> dict[str, nn.Embedding]:
+    """Every plain table of embeddings by name; a subclass may scale what it looks up."""
+    return {name: module for name, module in places.items() if type(module) is nn.Embedding}
+
+
+def targeted(layers: Mapping[str, P], targets: Sequence[str], *, key: str) -> dict[str, P]:
+    """The layers whose names end with one of `targets`, a last part or the last parts of a name.
 
     Raises:
         ConfigError: at `key`, naming a target that fits no layer and what there is.
     """
-    layers = linear_layers(places)
     for target in targets:
         if not any(_fits(name, target) for name in layers):
             raise _no_target(target, layers, key)
@@ -44,14 +48,14 @@ def feed_forward_outputs(places: Mapping[str, nn.Module]) -> dict[str, nn.Linear
     return {name: layer for name, layer in outside.items() if layer.in_features > layer.out_features}
 
 
-def require_rank(layers: Mapping[str, nn.Linear], rank: int) -> None:
+def require_rank(layers: Mapping[str, nn.Linear | nn.Embedding], rank: int) -> None:
     """Refuse a rank that is no low rank.
 
     Raises:
         ConfigError: at `method.rank`, naming the layer.
     """
     for name, layer in layers.items():
-        width = min(layer.in_features, layer.out_features)
+        width = min(layer.weight.shape)
         if rank > width:
             raise ConfigError(
                 f"rank {rank} is above the width {width} of {name}",
@@ -91,12 +95,12 @@ def _fits(name: str, target: str) -> bool:
     return name == target or name.endswith(f".{target}")
 
 
-def _no_target(target: str, layers: Mapping[str, nn.Linear], key: str) -> ConfigError:
+def _no_target(target: str, layers: Mapping[str, nn.Module], key: str) -> ConfigError:
     known = sorted({name.rpartition(".")[2] for name in layers})
     near = difflib.get_close_matches(target, known, n=1)
     hint = f"did you mean {near[0]!r}? " if near else ""
     return ConfigError(
-        f"no linear layer of this backbone is called {target!r}",
+        f"no layer of this backbone that can be named here is called {target!r}",
         code="TS-METHOD-001",
         place=Place(key=key),
         fix=f"{hint}It has: {named(layers)}.",

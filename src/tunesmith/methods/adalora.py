@@ -102,8 +102,9 @@ class AdaLora(Method):
         Raises:
             ConfigError: at `method.targets`, or at `method.rank` for one that is no low rank.
         """
-        inside = {name: layer for name, layer in linear_layers(places).items() if "embed" not in name}
-        layers = targeted(places, self.targets, key="method.targets") if self.targets else inside
+        linear = linear_layers(places)
+        inside = {name: layer for name, layer in linear.items() if "embed" not in name}
+        layers = targeted(linear, self.targets, key="method.targets") if self.targets else inside
         if not layers:
             raise unfit("there is no linear layer in this backbone", "method.kind", 'choose "full".')
         require_rank(layers, self.rank)

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from tunesmith.core.method import Method
 from tunesmith.methods._folded import Folded
-from tunesmith.methods._places import feed_forward_outputs, targeted, unfit
+from tunesmith.methods._places import feed_forward_outputs, linear_layers, targeted, unfit
 
 
 class Scaled(Folded):
@@ -70,7 +70,7 @@ class IA3(Method):
         Raises:
             ConfigError: at `method.targets` or `method.inner`.
         """
-        outer = targeted(places, self.targets, key="method.targets")
+        outer = targeted(linear_layers(places), self.targets, key="method.targets")
         inner = feed_forward_outputs(places) if self.inner else {}
         if self.inner and not inner:
             raise unfit("no feed-forward part is known in this backbone", "method.inner", "set it to false.")

@@ -4,11 +4,13 @@
     scale = alpha / r, or with `rank_stabilized` alpha / sqrt(r)
 
 The update is folded into the weight once in each forward pass and the layer runs as if it were plain: one product of
-[N, in] with [in, out]. On the way back the gradient of W' is never formed (models/projection.py).
+[N, in] with [in, out]. On the way back the gradient of W' is never formed (models/projection.py). A target may be the
+table of words as well (_low_rank_table.py): many rows of entities or terms are learnt there, and nowhere else.
 
 When to use it: little memory, many tasks over one backbone, few rows, or a backbone that must not forget. `full`
 reaches a little further with many rows.
-Cost: r (in + out) parameters for each target, and `out` more with `decomposed`. Dropout on the input of A, which some
+Cost: r (in + out) parameters for each target, and `out` more with `decomposed`; r a word for a table, of those that
+occur in training. Dropout on the input of A, which some
 implementations offer, has no place in this form: what is dropped differs from row to row, and a folded weight is one
 for all rows. Use the backbone's dropout or R-Drop.
 Relations: `full` updates W itself; `head_only` is LoRA with no target; `adalora` deals its rank out by importance.
@@ -25,9 +27,10 @@ from torch import nn
 
 from tunesmith.core.method import Method
 from tunesmith.methods._low_rank import Decomposed, LowRank, start_principal
-from tunesmith.methods._places import require_rank, targeted
+from tunesmith.methods._low_rank_table import LowRankTable
+from tunesmith.methods._places import embedding_tables, linear_layers, require_rank, targeted, unfit
 
-_OWN = (".lora_A", ".lora_B", ".magnitude")
+_OWN = (".lora_A", ".lora_B", ".magnitude", ".rows.weight")
 
 
 class Lora(Method):
@@ -38,7 +41,8 @@ class Lora(Method):
     alpha: float = Field(default=16.0, gt=0.0)
     """The update is scaled by alpha / rank, so that a rate that works at one rank works at another."""
     targets: list[str] = Field(default=["query", "value"], min_length=1)
-    """Which linear layers get an update: the last part, or the last parts, of their names in the backbone."""
+    """Which linear layers get an update: the last part, or the last parts, of their names in the backbone; tables of
+    embeddings too, `words` above all."""
     rank_stabilized: bool = False
     """Scale by alpha / sqrt(rank): with ranks of some dozens and more, updates then keep their size (rsLoRA)."""
     decomposed: bool = False
@@ -64,15 +68,26 @@ class Lora(Method):
         Raises:
             ConfigError: at `method.targets`, or at `method.rank` for one that is no low rank.
         """
-        layers = targeted(places, self.targets, key="method.targets")
+        tables = embedding_tables(places)
+        known: dict[str, nn.Linear | nn.Embedding] = {**linear_layers(places), **tables}
+        layers = targeted(known, self.targets, key="method.targets")
         require_rank(layers, self.rank)
+        named = next((name for name in layers if name in tables), None)
+        if named and (self.decomposed or self.start != "zero"):
+            raise unfit(
+                f"{named} is a table of embeddings, whose update is a plain one that starts at zero",
+                "method.decomposed" if self.decomposed else "method.start",
+                "leave this setting out, or the table out of method.targets.",
+            )
         return {name: self._wrapped(layer) for name, layer in layers.items()}
 
     def trained(self, names: Iterable[str]) -> frozenset[str]:
         """A and B of every target, its row lengths with `decomposed`, and the head."""
         return frozenset(name for name in names if name.startswith("head.") or name.endswith(_OWN))
 
-    def _wrapped(self, layer: nn.Linear) -> LowRank | Decomposed:
+    def _wrapped(self, layer: nn.Linear | nn.Embedding) -> LowRank | Decomposed | LowRankTable:
+        if isinstance(layer, nn.Embedding):
+            return LowRankTable(layer, self.rank, scale=self.scale)
         updated = (Decomposed if self.decomposed else LowRank)(layer, self.rank, scale=self.scale)
         if self.start == "principal":
             start_principal(updated)

@@ -2,16 +2,17 @@
 
     Bottleneck          behind a linear layer:    y + up(gelu(down(y))),   y = base(x)
     Update              beside a linear layer:    factor * W (before * x) + up (down x) + bias
+    RowUpdate           beside a table:           E[id] + up rows[id]
     PrefixedCore        around attention:         every query of a window sees P more keys and values
     ShiftedPositions    before the first layer:   positions begin behind the P that a prefix takes
     PromptRows          the same place:           P more rows in front of every window
 
 Each is a plain module that any run may train and any bundle may hold; how its numbers are learnt, the methods say. An
-addition that stands around another module keeps that as `base`. An `Update` could be folded into its layer, and is not
-where several share that layer.
+addition that stands around another module keeps that as `base`. The two updates could be folded into what they stand
+around, and are not where several share it.
 Sources: Houlsby et al. 2019; Pfeiffer et al. 2021; Li and Liang 2021; Lester et al. 2021.
 
-Shapes: N rows, B windows, P rows or keys that are added, D width, E embedding width, S size of a bottleneck.
+Shapes: N rows, B windows, P rows or keys that are added, D width, E embedding width, V words, S size of a bottleneck.
 """
 
 from collections.abc import Iterator, Mapping
@@ -107,6 +108,29 @@ class Update(Addition):
         if self.down is not None and self.up is not None:
             y = y + F.linear(F.linear(x, self.down), self.up)
         return y if self.bias is None else y + self.bias
+
+
+class RowUpdate(Addition):
+    """A table of embeddings that is left as it is, and what a low-rank update makes of its rows."""
+
+    base: nn.Embedding
+
+    def __init__(self, base: nn.Embedding, rows: Tensor, up: Tensor) -> None:
+        """`rows` [V, r] and `up` [E, r]."""
+        super().__init__()
+        self.base = base
+        self.rows = nn.Parameter(rows.detach().clone(), requires_grad=False)
+        self.up = nn.Parameter(up.detach().clone(), requires_grad=False)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """Ids of any shape to [..., E]."""
+        found: Tensor = self.base(ids)
+        return found + row_update(ids, self.rows, self.up)
+
+
+def row_update(ids: Tensor, rows: Tensor, up: Tensor) -> Tensor:
+    """up rows[id] for ids of any shape, [..., E]."""
+    return F.linear(F.embedding(ids, rows), up)
 
 
 class PrefixedCore(Addition):
@@ -221,6 +245,10 @@ def _made(base: nn.Module, tensors: Mapping[str, Tensor], place: str) -> Additio
             shapes = {"down": (rank, into), "up": (out, rank), "factor": (out,), "before": (into,), "own_bias": (out,)}
             paired = tensors.keys() | ({"down", "up"} if tensors.keys() & {"down", "up"} else set())
             return Update(base, {name: torch.empty(shapes[name]) for name in paired})
+        case nn.Embedding() if tensors.keys() == {"rows", "up"} and tensors["rows"].ndim == 2:
+            rank = tensors["rows"].shape[1]
+            rows, up = torch.empty(base.num_embeddings, rank), torch.empty(base.embedding_dim, rank)
+            return RowUpdate(base, rows, up)
         case AttentionCore() if "keys" in tensors and "values" in tensors:
             return PrefixedCore(base, torch.empty_like(tensors["keys"]), torch.empty_like(tensors["values"]))
         case PromptSlot() if "count" in tensors and tensors["count"].numel() == 1:

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tunesmith.core.batch import Batch
+from tunesmith.models.additions import row_update
 from tunesmith.models.encoder import Embeddings
 from tunesmith.models.inserted_rows import behind, insert
 from tunesmith.models.packed import PackedLinear
@@ -27,12 +28,23 @@ class Embedder:
         project = trained.project
         self._project = None if project is None else PackedLinear(project.weight, project.bias, dtype=dtype)
 
-    def __call__(self, batch: Batch, prompt: Tensor | None, *, begin: int = 0, shift: Tensor | None = None) -> Tensor:
+    def __call__(
+        self,
+        batch: Batch,
+        prompt: Tensor | None,
+        *,
+        begin: int = 0,
+        words: tuple[Tensor, Tensor] | None = None,
+        shift: Tensor | None = None,
+    ) -> Tensor:
         """[N, D]. Every window begins with the rows of `prompt` [P, E] where there is one, and N counts them.
 
-        Positions begin at `begin`; `shift` [E] is added behind the norm.
+        Positions begin at `begin`; `words` are the rows [V, r] and the other half [E, r] of an update of the table;
+        `shift` [E] is added behind the norm.
         """
         x = self._words.index_select(0, batch.input_ids)
+        if words is not None:
+            x = x.add_(row_update(batch.input_ids, *words))
         if prompt is not None:
             x, _ = insert(x, prompt, batch.lengths)
             batch, _ = behind(batch, len(prompt))

@@ -113,6 +113,8 @@ class DecoderFamily:
     """tensors of a file, one for each of our layers"""
     packed: Callable[[Mapping[str, Tensor]], State] = dict
     """its inverse"""
+    fused: tuple[str, ...] = ()
+    """what a layer of the file holds as one, in its order: `NAME.query` for us is a part of `NAME` there"""
 
 
 def refusal(key: str, value: object, wanted: str) -> ModelFileError:

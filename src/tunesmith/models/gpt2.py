@@ -106,4 +106,5 @@ FAMILY = DecoderFamily(
     ),
     unpacked=unpacked,
     packed=packed,
+    fused=_PARTS,
 )

@@ -132,6 +132,11 @@ def hub_name(model: Model, name: str) -> str:
             return f"{prefix}.{to_hub(inside, str(backbone.config['model_type']))}"
 
 
+def bare_name(model: Model, name: str) -> str:
+    """transformers' name, in its class without a head, of our module or parameter `name` of the backbone."""
+    return hub_name(model, name).removeprefix(f"{_prefix(model)}.")
+
+
 def hub_state(model: Model) -> dict[str, Tensor]:
     """Every tensor under transformers' names, on the CPU; wrappers are folded in, the model is not changed.
 

@@ -81,7 +81,7 @@ def change(frozen: nn.Linear, own: nn.Module, dtype: torch.dtype) -> Change:
         case nn.Linear() if own.weight is frozen.weight:
             return Change(shift=_shift(frozen, own.bias, None, dtype))
         case _:
-            raise _unknown(own)
+            raise no_form(own)
 
 
 def side_by_side(changes: Sequence[Change], outputs: Sequence[int]) -> Change:
@@ -91,7 +91,7 @@ def side_by_side(changes: Sequence[Change], outputs: Sequence[int]) -> Change:
         ConfigError: one of them changes what it is given, or goes on behind.
     """
     if any(one.before is not None or one.behind for one in changes):
-        raise _unknown(None)
+        raise no_form(None)
     pairs = list(zip(changes, outputs, strict=True))
     like = next((part for one in changes for part in (one.down, one.factor, one.shift) if part is not None), None)
     if like is None:
@@ -168,7 +168,8 @@ def _cast(part: Tensor, dtype: torch.dtype) -> Tensor:
     return part.detach().to(dtype).contiguous()
 
 
-def _unknown(own: nn.Module | None) -> ConfigError:
+def no_form(own: nn.Module | None) -> ConfigError:
+    """The error of a change that is known to training, and not to models that share a pass."""
     what = "a change of what a layer is given" if own is None else f"a {type(own).__name__}"
     return ConfigError(
         f"{what} cannot stand beside other models here",

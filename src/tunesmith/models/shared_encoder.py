@@ -18,13 +18,13 @@ from torch import Tensor, nn
 
 from tunesmith.core.batch import Batch
 from tunesmith.core.model import Backbone
-from tunesmith.models.additions import PrefixedCore
+from tunesmith.models.additions import PrefixedCore, RowUpdate
 from tunesmith.models.answering_parts import Embedder, Norm
 from tunesmith.models.attention import AttentionCore
 from tunesmith.models.encoder import Encoder, Layer
 from tunesmith.models.inserted_rows import behind
 from tunesmith.models.ragged import Plan, plan
-from tunesmith.models.row_changes import ChangedLinear, Spans, change, side_by_side
+from tunesmith.models.row_changes import ChangedLinear, Spans, change, no_form, side_by_side
 from tunesmith.models.row_counts import padded, picked, rounded
 
 
@@ -115,13 +115,14 @@ class _Input:
         prompt: Tensor | None = model.prompt()
         self._prompt = None if prompt is None else prompt.detach().to(dtype)
         self._begin = int(model.prompt.begin)
+        self._words = _changed_words(model, dtype)
         self._shift = _difference(frozen.embeddings.norm, model.embeddings.norm, dtype)
         project, own = frozen.embeddings.project, model.embeddings.project
         self._behind = None if project is None or own is None else _difference(project, own, dtype)
 
     def embedded(self, embedder: Embedder, batch: Batch) -> Tensor:
         """[N, D]; N counts the rows of the prompt."""
-        x = embedder(batch, self._prompt, begin=self._begin, shift=self._shift)
+        x = embedder(batch, self._prompt, begin=self._begin, words=self._words, shift=self._shift)
         return x if self._behind is None else x + self._behind
 
     def inner(self, asked: Asked) -> tuple[tuple[int, ...], Tensor | None]:
@@ -206,6 +207,16 @@ class _ShiftedNorm:
             if name in self._shifts:
                 y[rows].add_(self._shifts[name])
         return y
+
+
+def _changed_words(model: Encoder, dtype: torch.dtype) -> tuple[Tensor, Tensor] | None:
+    """The update of a model's words; None where they are those of the frozen encoder."""
+    own = model.embeddings
+    for table in (own.positions, own.segments):
+        if isinstance(table, RowUpdate):
+            raise no_form(table)
+    words: nn.Module = own.words
+    return (words.rows.to(dtype), words.up.to(dtype)) if isinstance(words, RowUpdate) else None
 
 
 def _linear(name: str, frozen: nn.Linear, *, own: Mapping[str, Layer], dtype: torch.dtype) -> ChangedLinear:

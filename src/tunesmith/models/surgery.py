@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from tunesmith.core.errors import ConfigError, Place
-from tunesmith.core.method import Mergeable, Method
+from tunesmith.core.method import Mergeable, Method, UpdatedTable
 from tunesmith.core.model import Backbone, Model
 from tunesmith.models.decoder import Decoder
 from tunesmith.models.encoder import Encoder
@@ -29,7 +29,16 @@ def apply_method(model: Model, method: Method) -> None:
     Raises:
         ConfigError: the method does not fit this backbone; nothing has been changed.
     """
-    for name, wrapper in method.wrappers(dict(named_places(model))).items():
+    wrappers = method.wrappers(dict(named_places(model)))
+    tied = isinstance(model.head, PretrainedHead) and model.head.tied
+    if tied and any(model.get_submodule(name) is _words(model) for name in wrappers):
+        raise ConfigError(
+            "the table of words is the language head too, which would not learn with it",
+            code="TS-MODEL-045",
+            place=Place(key="method.targets"),
+            fix="leave it out of the targets.",
+        )
+    for name, wrapper in wrappers.items():
         model.set_submodule(name, wrapper)
     seen_as = {name: _seen_by_methods(name, model) for name, _ in model.named_parameters()}
     trained = method.trained(seen_as.values())
@@ -103,15 +112,22 @@ def compact_vocabulary(model: Model, used_ids: Iterable[int]) -> VocabularyMap:
 
 
 def _table(model: Model) -> tuple[str, nn.Embedding]:
-    match model.backbone:
-        case Encoder() as own:
-            words: nn.Module = own.embeddings.words
-        case Decoder() as causal:
-            words = causal.words
-        case HostedBackbone() as hosted:
-            words = hosted.encoder.get_input_embeddings()
-        case other:
-            raise TypeError(f"no word embeddings known in {type(other).__name__}")
+    words = _words(model)
+    if isinstance(words, UpdatedTable):
+        words = words.rows
     if type(words) is not nn.Embedding:  # a subclass may scale what it looks up
         raise TypeError(f"the word embeddings are a {type(words).__name__} already")
     return next(name for name, module in model.named_modules() if module is words), words
+
+
+def _words(model: Model) -> nn.Module:
+    match model.backbone:
+        case Encoder() as own:
+            return own.embeddings.words
+        case Decoder() as causal:
+            return causal.words
+        case HostedBackbone() as hosted:
+            found: nn.Module = hosted.encoder.get_input_embeddings()
+            return found
+        case other:
+            raise TypeError(f"no word embeddings known in {type(other).__name__}")

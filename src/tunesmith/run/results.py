@@ -107,8 +107,6 @@ def bundled(
 def write_adapter_of(ready: Prepared, model: Model, folder: RunFolder) -> None:
     """Beside the bundle, what was added to the backbone in the files of peft, for a method that has such a form."""
     problem = problem_of(ready.task)
-    if problem == "language" and not model.backbone.causal:
-        return  # peft has no kind of task for blanks
     if in_peft_files(model, problem):
         # a name that peft could not resolve, unless there is no place where the backbone lies with its adapters
         starter = ready.checkpoint.name.startswith("starter:") and not ready.config.adapters

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+import transformers
 from safetensors.torch import load_file, save_file
 from torch.testing import assert_close
 
@@ -18,9 +19,10 @@ from tunesmith.core.model import Model
 from tunesmith.core.rooms import METHODS, TASKS
 from tunesmith.core.task import Task
 from tunesmith.methods._low_rank import LowRank
-from tunesmith.methods._peft_files import CONFIG, WEIGHTS, in_peft_files, read_adapter, write_adapter
+from tunesmith.methods._peft_files import CONFIG, WEIGHTS, fold_adapter, in_peft_files, read_adapter, write_adapter
 from tunesmith.methods.full import Full
 from tunesmith.methods.lora import Lora
+from tunesmith.models.hub_config import Problem
 from tunesmith.models.surgery import apply_method, merge
 
 LENGTHS = (7, 12, 3)
@@ -151,6 +153,7 @@ def test_we_open_an_adapter_of_peft_with_equal_logits(
 
 OWN: dict[str, dict[str, object]] = {
     "rank stabilised": {"kind": "lora", "rank": 4, "rank_stabilized": True, "targets": ["query", "down"]},
+    "words": {"kind": "lora", "rank": 4, "targets": ["words", "up"]},
     "decomposed": {"kind": "lora", "rank": 4, "decomposed": True},
     "principal": {"kind": "lora", "rank": 4, "alpha": 8.0, "start": "principal"},
     "adalora": {"kind": "adalora", "rank": 4, "target_rank": 2},
@@ -183,6 +186,38 @@ def test_what_other_methods_learnt_goes_to_peft_and_comes_back(
     back = tiny_model(sequence_task, seed=4).eval()
     read_adapter(back, tmp_path / "theirs")
     assert_close(back(batch).logits, model(batch).logits, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("problem", ["vectors", "matching", "joint", "language"])
+@pytest.mark.parametrize("kind", ["words", "adalora", "ia3", "prefix"])
+def test_where_no_class_has_such_a_head_it_is_an_adapter_of_the_backbone(
+    kind: str,
+    problem: Problem,
+    peft: Any,
+    sequence_task: Task,
+    tiny_model: Callable[..., Model],
+    tiny_bert_folder: Path,
+    tmp_path: Path,
+    random_batch: Callable[..., Any],
+) -> None:
+    batch = random_batch(LENGTHS)
+    model = stirred(tiny_model(sequence_task), METHODS.make(OWN[kind], key="method"))
+    assert in_peft_files(model, problem)
+    write_adapter(model, tmp_path, base=str(tiny_bert_folder), problem=problem)
+    base = transformers.AutoModel.from_pretrained(tiny_bert_folder, dtype=torch.float32)
+    states = peft.PeftModel.from_pretrained(base, tmp_path).eval()(**padded(batch)).last_hidden_state
+    hidden = torch.cat([row[:length] for row, length in zip(states, LENGTHS, strict=True)])
+    assert_close(hidden, model.backbone(batch), rtol=1e-5, atol=1e-5)
+    again = tiny_model(sequence_task, seed=3).eval()
+    head = {name: tensor.clone() for name, tensor in again.head.state_dict().items()}
+    read_adapter(again, tmp_path)
+    assert_close(again.backbone(batch), hidden, rtol=1e-5, atol=1e-5)
+    assert all(torch.equal(tensor, head[name]) for name, tensor in again.head.state_dict().items())
+    if kind != "prefix":
+        folded = tiny_model(sequence_task, seed=3).eval().backbone
+        fold_adapter(folded, tmp_path, fingerprint="none is in the files")
+        assert_close(folded(batch), hidden, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -263,7 +298,7 @@ def test_a_missing_file_is_named(adapter: Path, wrapped: Model) -> None:
         ("peft_type", "VERA"),
         ("bias", "all"),
         ("init_lora_weights", "pissa"),
-        ("alpha_pattern", {"query": 3}),
+        ("alpha_pattern", {"que.*": 3}),
         ("r", "8"),
         ("lora_alpha", 0),
     ],

@@ -57,6 +57,43 @@ def test_runs_are_joined_by_their_names_and_answer_as_before(runs: Path, tmp_pat
         assert_close(found.logits[0], expected.logits[0], rtol=1e-5, atol=1e-5)
 
 
+def test_updates_are_joined_whatever_the_task(
+    tiny_bert_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where transformers has no class with such a head, and where the words have an update."""
+    marks = [{"start": 0, "end": 2, "label": "WHO"}]
+    rows = [
+        {"text": f"my card {n} is {word}", "label": word, "entities": marks}
+        for n in range(8)
+        for word in ("lost", "good")
+    ]
+    (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    words = {"kind": "lora", "rank": 4, "targets": ["query", "words"]}
+    kinds: dict[str, tuple[dict[str, object], dict[str, object]]] = {
+        "both": ({"kind": "joint_classification"}, words),
+        "matched": ({"kind": "label_matching"}, {"kind": "ia3"}),
+        "blank": ({"kind": "cloze_classification", "template": "{text} it is [blank]."}, {"kind": "lora"}),
+        "plain": ({"kind": "text_classification"}, words),
+    }
+    for name, (task, method) in kinds.items():
+        table = {
+            "backbone": str(tiny_bert_folder),
+            "data": {"train": "rows.jsonl"},
+            "task": task,
+            "method": method,
+            "train": {"length": "1 epoch", "learning_rate": 0.02, "precision": "fp32", "threads": 1},
+        }
+        *_, last = run(parsed(table, folder=tmp_path), opened(tmp_path / name, resume=False), origins={})
+        assert isinstance(last, Finished)
+    monkeypatch.setattr("tunesmith.run.joining._proved", prove_written)
+    joined([str(tmp_path / name) for name in kinds], out=tmp_path / "desk")
+    desk, example = JoinedPredictor.load(tmp_path / "desk"), as_example("my card 3 is lost", 1)
+    together = desk.answer([Questions(name, [example]) for name in desk.adapters])
+    for answered, name in zip(together, desk.adapters, strict=True):
+        alone = Predictor.load(tmp_path / name / "bundle").answer([example])
+        assert_close(answered.logits[0], alone.logits[0], rtol=1e-5, atol=1e-5)
+
+
 def test_weights_that_moved_themselves_are_refused_with_the_reason(runs: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="full changed the weights of the backbone themselves") as caught:
         joined([str(runs / "intents"), str(runs / "full")], out=tmp_path / "desk")
