@@ -36,6 +36,7 @@ CASES: dict[str, list[tuple[dict[str, object], Count]]] = {
     "lora": [
         ({}, lambda backbone, head: head + LAYERS * 2 * 8 * (WIDTH + WIDTH)),
         ({"rank": 4, "rank_stabilized": True}, lambda backbone, head: head + LAYERS * 2 * 4 * (WIDTH + WIDTH)),
+        ({"rank": 3, "targets": ["all-linear"]}, lambda backbone, head: head + 3 * LINEAR),
         ({"rank": 3, "targets": ["words"]}, lambda backbone, head: head + 3 * (VOCABULARY + WIDTH)),
         ({"decomposed": True}, lambda backbone, head: head + LAYERS * 2 * (8 * (WIDTH + WIDTH) + WIDTH)),
         ({"start": "principal", "alpha": 8.0}, lambda backbone, head: head + LAYERS * 2 * 8 * (WIDTH + WIDTH)),

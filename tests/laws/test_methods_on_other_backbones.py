@@ -17,7 +17,7 @@ from tunesmith.models.answering import answering
 from tunesmith.models.checkpoint import locate
 from tunesmith.models.hub_names import hub_state, load_hub_state
 from tunesmith.models.loading import load_backbone
-from tunesmith.models.surgery import apply_method, merge
+from tunesmith.models.surgery import apply_method, merge, named_places
 
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")  # of transformers, on some versions
 SIZES = {
@@ -51,17 +51,16 @@ HOSTED: dict[str, dict[str, object]] = {
 REFUSED = {(method, backbone): "has no place for a" for method in ("prefix", "soft_prompt") for backbone in HOSTED}
 REFUSED["layer_freeze", "Albert"] = "no layers are known"  # its layers are one layer
 """What does not fit, and what is said"""
-NAMED_OTHERWISE = {
-    ("lora", "MPNet"): ["q", "v"],
-    ("lora", "DebertaV2"): ["query_proj", "value_proj"],
-    ("lora", "OPT"): ["q_proj", "v_proj"],
-    ("lora", "GPTNeoX"): ["query_key_value"],
-    ("ia3", "MPNet"): ["k", "v"],
-    ("ia3", "OPT"): ["k_proj", "v_proj"],
-    ("ia3", "GPTNeoX"): ["query_key_value"],
-    ("ia3", "DebertaV2"): ["key_proj", "value_proj"],
+WRAPPED = {
+    ("lora", "MPNet"): {"q", "v"},
+    ("lora", "Albert"): {"query", "value"},
+    ("lora", "DebertaV2"): {"query_proj", "value_proj"},
+    ("lora", "OPT"): {"q_proj", "v_proj"},
+    ("lora", "GPTNeoX"): {"query_key_value"},
+    ("lora", "DistilBert"): {"query", "value"},
+    ("ia3", "DebertaV2"): {"key_proj", "value_proj", "dense"},
 }
-"""Layers that other names lead to than in a BERT"""
+"""What `query`, `key` and `value` are called"""
 SMALL = {"adalora": {"rank": 4, "target_rank": 2}, "layer_freeze": {"top": 1}, "soft_prompt": {"length": 3}}
 TASK = {"kind": "text_classification", "labels": ["a", "b", "c"], "multi_label": False}
 
@@ -78,8 +77,7 @@ def model_of(kind: str, sizes: dict[str, object], folder: Path, *, seed: int = 3
 
 
 def method_of(kind: str, backbone: str) -> Any:
-    own = {"targets": NAMED_OTHERWISE[kind, backbone]} if (kind, backbone) in NAMED_OTHERWISE else {}
-    return METHODS.make({"kind": kind, **SMALL.get(kind, {}), **own}, key="method")
+    return METHODS.make({"kind": kind, **SMALL.get(kind, {})}, key="method")
 
 
 def learns(model: Model, batch: Any, named: frozenset[str]) -> None:
@@ -148,8 +146,15 @@ def test_it_learns_on_a_gpu_and_comes_home(
     assert_close(model(batch).logits, learnt, rtol=1e-3, atol=1e-3)
 
 
-def test_layers_that_have_other_names_are_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("kind", "backbone"), WRAPPED)
+def test_parts_of_attention_are_found_by_the_name_they_have(kind: str, backbone: str, tmp_path: Path) -> None:
+    model = model_of(backbone, (OWN | HOSTED)[backbone], tmp_path)
+    wrapped = method_of(kind, backbone).wrappers(dict(named_places(model)))
+    assert {name.rpartition(".")[2] for name in wrapped} == WRAPPED[kind, backbone]
+
+
+def test_what_no_backbone_calls_so_is_refused_with_the_names_there_are(tmp_path: Path) -> None:
     model = model_of("MPNet", HOSTED["MPNet"], tmp_path)
-    with pytest.raises(ConfigError, match="called 'query'") as caught:
-        apply_method(model, METHODS.make("lora", key="method"))
-    assert "It has: dense, k, o, q, v" in caught.value.fix
+    with pytest.raises(ConfigError, match="'up'") as caught:
+        apply_method(model, METHODS.make({"kind": "lora", "targets": ["query", "up"]}, key="method"))
+    assert all(name in caught.value.fix for name in ("q", "k", "v"))

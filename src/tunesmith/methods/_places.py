@@ -3,7 +3,7 @@
 import difflib
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from torch import nn
 
@@ -13,6 +13,18 @@ P = TypeVar("P", bound=nn.Module)
 _ATTENTION_OUTPUT = re.compile(r"(?:attention|attn)\.(?:.*\.)?(?:output|output\.dense|dense|o|o_proj|out_proj|c_proj)$")
 """The last product of attention, in our backbones and in those of transformers"""
 _ATTENTION = re.compile(r"attention|attn")
+_ELSEWHERE = {
+    "query": ("query_proj", "q_proj", "q_lin", "q"),
+    "key": ("key_proj", "k_proj", "k_lin", "k"),
+    "value": ("value_proj", "v_proj", "v_lin", "v"),
+}
+"""What transformers calls the parts of attention in backbones that it runs"""
+_TOGETHER = ("query_key_value", "qkv_proj", "Wqkv", "qkv", "c_attn")
+"""And where the three are one layer"""
+
+
+EVERY: Final = "all-linear"
+"""The target that means every linear layer but those of the embeddings, as in peft"""
 
 
 def linear_layers(places: Mapping[str, nn.Module]) -> dict[str, nn.Linear]:
@@ -28,13 +40,14 @@ def embedding_tables(places: Mapping[str, nn.Module]) -> dict[str, nn.Embedding]
 def targeted(layers: Mapping[str, P], targets: Sequence[str], *, key: str) -> dict[str, P]:
     """The layers whose names end with one of `targets`, a last part or the last parts of a name.
 
+    `query`, `key` and `value` mean these layers by whatever name a backbone has for them; where it holds the three as
+    one, that. `all-linear` means every linear layer but those of the embeddings.
+
     Raises:
         ConfigError: at `key`, naming a target that fits no layer and what there is.
     """
-    for target in targets:
-        if not any(_fits(name, target) for name in layers):
-            raise _no_target(target, layers, key)
-    return {name: layer for name, layer in layers.items() if any(_fits(name, target) for target in targets)}
+    found = {name for target in targets for name in _meant(layers, target, key)}
+    return {name: layer for name, layer in layers.items() if name in found}
 
 
 def attention_outputs(places: Mapping[str, nn.Module]) -> dict[str, nn.Linear]:
@@ -91,8 +104,15 @@ def named(names: Iterable[str]) -> str:
     return ", ".join(sorted({name.rpartition(".")[2] for name in names}))
 
 
-def _fits(name: str, target: str) -> bool:
-    return name == target or name.endswith(f".{target}")
+def _meant(layers: Mapping[str, nn.Module], target: str, key: str) -> list[str]:
+    """The names of the layers that a target means."""
+    if target == EVERY and (inside := [name for name in linear_layers(layers) if "embed" not in name]):
+        return inside
+    others = _ELSEWHERE.get(target, ())
+    for words in ((target,), others, _TOGETHER if others else ()):
+        if fitting := [name for name in layers if any(f".{name}".endswith(f".{word}") for word in words)]:
+            return fitting
+    raise _no_target(target, layers, key)
 
 
 def _no_target(target: str, layers: Mapping[str, nn.Module], key: str) -> ConfigError:

@@ -28,7 +28,7 @@ from torch import Tensor, nn
 
 from tunesmith.core.method import Guide, LowRankUpdate, Method
 from tunesmith.methods._folded import Folded
-from tunesmith.methods._places import linear_layers, require_rank, targeted, unfit
+from tunesmith.methods._places import EVERY, linear_layers, require_rank, targeted
 
 _OWN = (".lora_A", ".lora_B", ".lora_E")
 
@@ -69,9 +69,9 @@ class AdaLora(Method):
     """Directions that are left at the end, on average over the targets."""
     alpha: float = Field(default=16.0, gt=0.0)
     """The update is scaled by alpha / rank."""
-    targets: list[str] = Field(default=[])
-    """Which linear layers get an update: the last part, or the last parts, of their names in the backbone; every linear
-    layer but those of the embeddings where none is named."""
+    targets: list[str] = Field(default=[EVERY], min_length=1)
+    """Which linear layers get an update: the last part, or the last parts, of their names in the backbone; `all-linear`
+    is every linear layer but those of the embeddings."""
     begin: float = Field(default=0.1, ge=0.0, lt=1.0)
     """The share of the run after which directions are cut."""
     end: float = Field(default=0.7, gt=0.0, le=1.0)
@@ -102,11 +102,7 @@ class AdaLora(Method):
         Raises:
             ConfigError: at `method.targets`, or at `method.rank` for one that is no low rank.
         """
-        linear = linear_layers(places)
-        inside = {name: layer for name, layer in linear.items() if "embed" not in name}
-        layers = targeted(linear, self.targets, key="method.targets") if self.targets else inside
-        if not layers:
-            raise unfit("there is no linear layer in this backbone", "method.kind", 'choose "full".')
+        layers = targeted(linear_layers(places), self.targets, key="method.targets")
         require_rank(layers, self.rank)
         return {name: Singular(layer, self.rank, scale=self.alpha / self.rank) for name, layer in layers.items()}
 

@@ -55,7 +55,8 @@ class IA3(Method):
     """Factors on keys, values and inner activations learn, and the head."""
 
     targets: list[str] = Field(default=["key", "value"], min_length=1)
-    """Whose outputs are scaled: the last part, or the last parts, of the names of linear layers in the backbone."""
+    """Whose outputs are scaled: the last part, or the last parts, of the names of linear layers in the backbone;
+    `query`, `key` and `value` by whatever name they have in it."""
     inner: bool = True
     """Whether the inner activations of the feed-forward parts are scaled as well."""
 

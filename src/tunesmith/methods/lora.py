@@ -41,8 +41,9 @@ class Lora(Method):
     alpha: float = Field(default=16.0, gt=0.0)
     """The update is scaled by alpha / rank, so that a rate that works at one rank works at another."""
     targets: list[str] = Field(default=["query", "value"], min_length=1)
-    """Which linear layers get an update: the last part, or the last parts, of their names in the backbone; tables of
-    embeddings too, `words` above all."""
+    """Which linear layers get an update: the last part, or the last parts, of their names in the backbone; `query`,
+    `key` and `value` by whatever name they have in it, `all-linear` for all of them; tables of embeddings (`words`)
+    too."""
     rank_stabilized: bool = False
     """Scale by alpha / sqrt(rank): with ranks of some dozens and more, updates then keep their size (rsLoRA)."""
     decomposed: bool = False
