@@ -4,6 +4,7 @@
     python -m benchmarks.quality.methods                       # both data sets, one seed: two hours on two idle cores
     python -m benchmarks.quality.methods --limit 0 --seeds 3   # all rows and three seeds: a GPU, or two nights
     python -m benchmarks.quality.methods --limit 0 --finished  # of a comparison that was cut off, what is finished
+    python -m benchmarks.quality.methods --wide --limit 0 --seeds 3       # only full, and LoRA on every layer: an hour
     python -m benchmarks.quality.methods --table               # the newest rows again
 
 Each data set is one `tunesmith compare` of its recipe, with the rows evenly thinned or whole: `full` at the recipe's
@@ -27,25 +28,31 @@ LOG = Path(__file__).with_suffix(".jsonl")
 METHODS = "full,adalora,lora,adapter,ia3,bitfit,layer_freeze,prefix,soft_prompt,head_only"
 DATA = {"conll2003": ("recipes/ner_conll.toml", 5000), "banking77": ("recipes/banking77.toml", 5000)}
 """The recipe, and how many rows of each split are taken at most; no test file has as many"""
+WIDE = 'method={kind="lora", rank=19, alpha=38.0, targets=["query", "key", "value", "output", "up", "down"]}'
+"""LoRA on every linear layer, with nearly as many parameters as are called few"""
+WIDE_RATE = 6e-4
+WIDELY = ", LoRA of rank 19 on every linear layer"
 NEAR, SMALL = 0.01, 0.05
 
 
 def place(name, options):
     """How many rows of a data set are taken, and where its runs lie."""
     limit = DATA[name][1] if options.limit is None else options.limit
-    return limit, options.runs / f"methods-{name}-{limit or 'all'}"
+    return limit, options.runs / f"methods-{name}-{limit or 'all'}{'-wide' if options.wide else ''}"
 
 
 def compared(name, options):
     """All cells of one data set, as a row."""
     recipe, (limit, out) = DATA[name][0], place(name, options)
-    command = [sys.executable, "-m", "tunesmith.cli.main", "compare", recipe, "--methods", options.methods]
+    methods = "lora,full" if options.wide else options.methods
+    command = [sys.executable, "-m", "tunesmith.cli.main", "compare", recipe, "--methods", methods]
     command += ["--data", str(Path(os.environ["TUNESMITH_DATA"]) / name), "--out", str(out)]
     command += ["--seeds", str(options.seeds), "--set", f"train.precision={options.precision}"]
     command += ["--set", f"data.limit={limit}"] if limit else []
+    command += ["--set", WIDE, "--set", f"train.learning_rate={WIDE_RATE}"] if options.wide else []
     subprocess.run(command, cwd=rounds.ROOT, check=True)
     record = json.loads((out / "compare.json").read_text(encoding="utf-8"))
-    return {"data": name, "limit": limit, "seeds": options.seeds} | {
+    return {"data": name, "limit": limit, "seeds": options.seeds, "wide": options.wide} | {
         "metric": record["metric"],
         "methods": record["methods"],
         "baselines": record["baselines"],
@@ -90,13 +97,12 @@ def table_of_finished(rows):
 def table(rows):
     """A line for each method of the newest row of a data set and size, and which are near full tuning with little."""
     lines = []
-    for (name, _), row in {(row["data"], row["limit"]): row for row in rows}.items():
+    for (name, _, wide), row in {(row["data"], row["limit"], row.get("wide", False)): row for row in rows}.items():
         full = next(method for method in row["methods"] if method["method"] == "full")
-        lines += [
-            f"\n{name}, {rows_of(row)}, {row['seeds']} seed(s), {row['metric']}, {where(row)}\n",
-            "| method | score [95 % interval] | minus full | trained | share of full | seconds | peak MB | bundle MB |",
-            "|---|---|---|---|---|---|---|---|",
-        ]
+        about = f"{name}, {rows_of(row)}, {row['seeds']} seed(s), {row['metric']}, {where(row)}{WIDELY if wide else ''}"
+        heads = ("method", "score [95 % interval]", "over seeds", "minus full", "trained", "share of full", "seconds")
+        heads += ("peak MB", "bundle MB")
+        lines += [f"\n{about}\n", f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}"]
         near = []
         for method in row["methods"]:
             score, share = method["score"], method["trained_parameters"] / full["trained_parameters"]
@@ -106,6 +112,7 @@ def table(rows):
             cells = (
                 method["method"],
                 f"{score['value']:.4f} [{score['low']:.3f}, {score['high']:.3f}]",
+                f"{method['lowest']:.4f} to {method['highest']:.4f}",
                 f"{gap:+.4f}",
                 f"{method['trained_parameters']:,}",
                 f"{share:.1%}",
@@ -133,6 +140,7 @@ def main():
     parser.add_argument("--methods", default=METHODS, help="kinds with commas between them")
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--limit", type=int, help="rows of each split, 0 for all of them")
+    parser.add_argument("--wide", action="store_true", help="only LoRA on every linear layer, and full")
     parser.add_argument("--precision", choices=["auto", "fp32", "bf16"], default="auto")
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="where the runs stay")
     parser.add_argument("--finished", action="store_true", help="run nothing, read what is finished in --runs")

@@ -3,6 +3,7 @@
     export TUNESMITH_DATA=... OMP_NUM_THREADS=2
     python -m benchmarks.quality.rates                          # all methods on both data sets, 40 minutes on two cores
     python -m benchmarks.quality.rates --methods lora ia3 --seeds 0 1 2   # some of them, over seeds
+    python -m benchmarks.quality.rates --methods "lora all-linear"        # a form of a method with a rate of its own
     python -m benchmarks.quality.rates --table                  # the newest rows again
 
 Each run is one process: a part of the training rows, a few epochs, the method's defaults but for the rate, which is its
@@ -16,6 +17,8 @@ import statistics
 from benchmarks.driver import Driver, data_folder
 
 FACTORS = (1 / 3, 1.0, 3.0)
+FORMS = {"lora all-linear": {"kind": "lora", "targets": ["all-linear"]}}
+"""What is tried beside the defaults of every kind"""
 NEAR = 0.02
 DATA = {
     "conll2003": {
@@ -38,7 +41,7 @@ def cases(options):
     from tunesmith.core.rooms import METHODS
 
     for seed in options.seeds:
-        for method in options.methods or METHODS.kinds:
+        for method in options.methods or (*METHODS.kinds, *FORMS):
             for name in options.data:
                 for factor in options.factors:
                     yield {"data": name, "method": method, "factor": round(factor, 4), "seed": seed}
@@ -55,7 +58,7 @@ def measure(case):
 
     made = dict(DATA[case["data"]])
     limit = made.pop("limit")
-    made = made | {"seed": case["seed"], "method": case["method"], "data": made["data"] | {"limit": limit}}
+    made = made | {"seed": case["seed"], "method": form(case["method"]), "data": made["data"] | {"limit": limit}}
     config = parsed(made, folder=data_folder())
     ready = prepared(config)
     settings = settings_of(ready)
@@ -85,8 +88,8 @@ def table(rows):
     newest = {(row["data"], row["method"], f"{row['rate']:.1e}", row["seed"]): row["score"] for row in rows}
     below = []
     for data in DATA:
-        for method in METHODS.kinds:
-            own = f"{METHODS.make(method, key='method').learning_rate:.1e}"
+        for method in (*METHODS.kinds, *FORMS):
+            own = f"{METHODS.make(form(method), key='method').learning_rate:.1e}"
             scores = {}
             for (where, kind, rate, _), score in newest.items():
                 if (where, kind) == (data, method):
@@ -103,13 +106,18 @@ def table(rows):
     return "\n".join(lines)
 
 
+def form(method):
+    """What a configuration says of a method."""
+    return FORMS.get(method, method)
+
+
 def line(row):
     told = f"{row['data']} {row['method']} {row['rate']:.1e}, seed {row['seed']}"
     return f"{told}: {row['score']:.3f} in {row['seconds']:.0f} s"
 
 
 def flags(parser):
-    parser.add_argument("--methods", nargs="+", help="kinds; all of them where absent")
+    parser.add_argument("--methods", nargs="+", help="kinds, or forms of them; all where absent")
     parser.add_argument("--data", nargs="+", choices=DATA, default=list(DATA))
     parser.add_argument("--factors", nargs="+", type=float, default=list(FACTORS))
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])

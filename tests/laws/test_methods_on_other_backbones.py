@@ -17,7 +17,7 @@ from tunesmith.models.answering import answering
 from tunesmith.models.checkpoint import locate
 from tunesmith.models.hub_names import hub_state, load_hub_state
 from tunesmith.models.loading import load_backbone
-from tunesmith.models.surgery import apply_method, merge, named_places
+from tunesmith.models.surgery import apply_method, compact_vocabulary, merge, named_places
 
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")  # of transformers, on some versions
 SIZES = {
@@ -151,6 +151,23 @@ def test_parts_of_attention_are_found_by_the_name_they_have(kind: str, backbone:
     model = model_of(backbone, (OWN | HOSTED)[backbone], tmp_path)
     wrapped = method_of(kind, backbone).wrappers(dict(named_places(model)))
     assert {name.rpartition(".")[2] for name in wrapped} == WRAPPED[kind, backbone]
+
+
+@pytest.mark.parametrize("backbone", ["DebertaV2", "OPT", "GPT2", "Llama"])
+def test_words_have_an_update_by_the_name_they_have(
+    backbone: str, tmp_path: Path, random_batch: Callable[..., Any]
+) -> None:
+    model, batch = model_of(backbone, (OWN | HOSTED)[backbone], tmp_path), random_batch((7, 12, 3, 9))
+    if model.backbone.causal:
+        batch.places.copy_(batch.offsets[1:] - 1)
+    method = METHODS.make({"kind": "lora", "rank": 3, "targets": ["words", "all-linear"]}, key="method")
+    apply_method(model, method)
+    compact = compact_vocabulary(model, batch.input_ids.tolist())
+    learns(model, batch, method.trained(name for name, _ in model.named_parameters()))
+    learnt = model(batch).logits
+    compact.restore(model)
+    merge(model)
+    assert_close(model(batch).logits, learnt, rtol=1e-5, atol=1e-5)
 
 
 def test_what_no_backbone_calls_so_is_refused_with_the_names_there_are(tmp_path: Path) -> None:

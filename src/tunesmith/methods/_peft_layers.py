@@ -204,12 +204,13 @@ def _settings(first: Wrapped, updates: Mapping[str, Parts]) -> dict[str, Any]:
 
 def _made(kind: str, bases: list[Plain], update: Parts, layer: str, found: PeftFolder) -> list[Wrapped]:
     """The wrapped layers that an update of one layer in peft makes of one of ours, or of its parts."""
-    table = isinstance(bases[0], nn.Embedding)
-    wanted = _TABLE if table and kind == "LORA" else _WANTED[kind]
-    if update.keys() != wanted | (
-        {"lora_magnitude_vector"} if kind == "LORA" and found.config.get("use_dora") else set()
-    ):
+    wanted = set(_TABLE if kind == "LORA" and isinstance(bases[0], nn.Embedding) else _WANTED[kind])
+    if kind == "LORA" and found.config.get("use_dora"):
+        wanted.add("lora_magnitude_vector")
+    if update.keys() != wanted:
         raise found.unfit(layer, "half an update: one of its parts is missing")
+    if any(not tensor.numel() or not tensor.ndim for tensor in update.values()):
+        raise found.unfit(layer, "empty")
     heights = [len(base.weight) for base in bases]
     high, wide, rank = sum(heights), bases[0].weight.shape[1], _rank(update)
     before = kind == "IA3" and len(update["ia3_l"]) == 1 and (high > 1 or layer in _inner(found))
@@ -278,7 +279,8 @@ def _alpha(found: PeftFolder, layer: str) -> float:
 
 
 def _inner(found: PeftFolder) -> list[str]:
-    return found.config.get("feedforward_modules") or []
+    named = found.config.get("feedforward_modules")
+    return named if isinstance(named, list) else []
 
 
 _LINEAR = frozenset({"lora_A", "lora_B"})

@@ -13,14 +13,14 @@ P = TypeVar("P", bound=nn.Module)
 _ATTENTION_OUTPUT = re.compile(r"(?:attention|attn)\.(?:.*\.)?(?:output|output\.dense|dense|o|o_proj|out_proj|c_proj)$")
 """The last product of attention, in our backbones and in those of transformers"""
 _ATTENTION = re.compile(r"attention|attn")
-_ELSEWHERE = {
-    "query": ("query_proj", "q_proj", "q_lin", "q"),
-    "key": ("key_proj", "k_proj", "k_lin", "k"),
-    "value": ("value_proj", "v_proj", "v_lin", "v"),
-}
-"""What transformers calls the parts of attention in backbones that it runs"""
 _TOGETHER = ("query_key_value", "qkv_proj", "Wqkv", "qkv", "c_attn")
-"""And where the three are one layer"""
+_ELSEWHERE: Final = {
+    "query": (("query_proj", "q_proj", "q_lin", "q"), _TOGETHER),
+    "key": (("key_proj", "k_proj", "k_lin", "k"), _TOGETHER),
+    "value": (("value_proj", "v_proj", "v_lin", "v"), _TOGETHER),
+    "words": (("word_embeddings", "embed_tokens", "wte"),),
+}
+"""What transformers calls the parts of attention, and the words, in backbones that it runs: the first that there is"""
 
 
 EVERY: Final = "all-linear"
@@ -40,8 +40,8 @@ def embedding_tables(places: Mapping[str, nn.Module]) -> dict[str, nn.Embedding]
 def targeted(layers: Mapping[str, P], targets: Sequence[str], *, key: str) -> dict[str, P]:
     """The layers whose names end with one of `targets`, a last part or the last parts of a name.
 
-    `query`, `key` and `value` mean these layers by whatever name a backbone has for them; where it holds the three as
-    one, that. `all-linear` means every linear layer but those of the embeddings.
+    `query`, `key`, `value` and `words` mean these layers by whatever name a backbone has for them; where it holds the
+    first three as one, that. `all-linear` means every linear layer but those of the embeddings.
 
     Raises:
         ConfigError: at `key`, naming a target that fits no layer and what there is.
@@ -108,9 +108,8 @@ def _meant(layers: Mapping[str, nn.Module], target: str, key: str) -> list[str]:
     """The names of the layers that a target means."""
     if target == EVERY and (inside := [name for name in linear_layers(layers) if "embed" not in name]):
         return inside
-    others = _ELSEWHERE.get(target, ())
-    for words in ((target,), others, _TOGETHER if others else ()):
-        if fitting := [name for name in layers if any(f".{name}".endswith(f".{word}") for word in words)]:
+    for names in ((target,), *_ELSEWHERE.get(target, ())):
+        if fitting := [name for name in layers if any(f".{name}".endswith(f".{one}") for one in names)]:
             return fitting
     raise _no_target(target, layers, key)
 

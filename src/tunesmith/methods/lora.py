@@ -28,7 +28,7 @@ from torch import nn
 from tunesmith.core.method import Method
 from tunesmith.methods._low_rank import Decomposed, LowRank, start_principal
 from tunesmith.methods._low_rank_table import LowRankTable
-from tunesmith.methods._places import embedding_tables, linear_layers, require_rank, targeted, unfit
+from tunesmith.methods._places import EVERY, embedding_tables, linear_layers, require_rank, targeted, unfit
 
 _OWN = (".lora_A", ".lora_B", ".magnitude", ".rows.weight")
 
@@ -41,9 +41,8 @@ class Lora(Method):
     alpha: float = Field(default=16.0, gt=0.0)
     """The update is scaled by alpha / rank, so that a rate that works at one rank works at another."""
     targets: list[str] = Field(default=["query", "value"], min_length=1)
-    """Which linear layers get an update: the last part, or the last parts, of their names in the backbone; `query`,
-    `key` and `value` by whatever name they have in it, `all-linear` for all of them; tables of embeddings (`words`)
-    too."""
+    """Which layers get an update: the last part, or the last parts, of their names in the backbone; `query`, `key`,
+    `value` and `words` by whatever name they have in it; `all-linear` for every linear layer."""
     rank_stabilized: bool = False
     """Scale by alpha / sqrt(rank): with ranks of some dozens and more, updates then keep their size (rsLoRA)."""
     decomposed: bool = False
@@ -55,8 +54,12 @@ class Lora(Method):
     @property
     def learning_rate(self) -> float:
         """4e-3 at width 384 for an update that starts at zero and is scaled by 2, less for a larger scale: half as much
-        again breaks some seeds on small files. 4e-4 for one that starts with the weight's own directions."""
-        return 4e-3 * min(1.0, 2 / self.scale) if self.start == "zero" else 4e-4
+        again breaks some seeds on small files. A quarter of it where more than two kinds of layers are updated, whose
+        changes add up. 4e-4 for an update that starts with the weight's own directions."""
+        if self.start != "zero":
+            return 4e-4
+        wide = len(self.targets) > 2 or EVERY in self.targets
+        return (1e-3 if wide else 4e-3) * min(1.0, 2 / self.scale)
 
     @property
     def scale(self) -> float:

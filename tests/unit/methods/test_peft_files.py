@@ -324,6 +324,8 @@ def renamed(name: str) -> Callable[[dict[str, torch.Tensor]], dict[str, torch.Te
         (lambda t: {k: v for k, v in t.items() if "classifier" not in k}, "without its head"),
         (lambda t: {k: v[:2] if "classifier" in k else v for k, v in t.items()}, "instead of"),
         (lambda t: {k: v[:, :8] if "lora_A" in k else v for k, v in t.items()}, "instead of"),
+        (lambda t: {k: v[:0] if "lora_A" in k else v for k, v in t.items()}, "empty"),
+        (lambda t: {k: v.sum() if "lora_B" in k else v for k, v in t.items()}, "empty"),
         (lambda t: {k: v * float("nan") if "lora_B" in k else v for k, v in t.items()}, "not finite"),
     ],
 )
