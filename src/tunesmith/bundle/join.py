@@ -47,6 +47,7 @@ from tunesmith.core.errors import ConfigError, ModelFileError, Place
 from tunesmith.core.model import Backbone, Model
 from tunesmith.core.task import WritingTask
 from tunesmith.methods._beside import WeightsMoved, learnt_beside
+from tunesmith.methods._stacked import with_adapter
 from tunesmith.models.checkpoint import Checkpoint
 from tunesmith.models.hub_config import hub_config
 from tunesmith.models.hub_names import hub_state
@@ -68,12 +69,18 @@ class Member:
 
 
 def join(
-    members: Sequence[Member], *, checkpoint: Checkpoint, out: Path, proved: Callable[[Path], None]
+    members: Sequence[Member],
+    *,
+    checkpoint: Checkpoint,
+    adapters: Sequence[Path] = (),
+    out: Path,
+    proved: Callable[[Path], None],
 ) -> JoinedManifest:
     """Write the bundle `out`, which must not exist yet, and give back its manifest.
 
-    `proved` is given the folder before it appears, and raises what is wrong with it: it should read it in a process
-    that knows nothing of this one (`prove_written`).
+    `adapters` lie under all of them, folded into the checkpoint in this order. `proved` is given the folder before it
+    appears, and raises what is wrong with it: it should read it in a process that knows nothing of this one
+    (`prove_written`).
 
     Raises:
         CannotCreateError: `out` exists or its parent cannot be written.
@@ -83,8 +90,11 @@ def join(
     """
     refuse_existing(out)
     opened = {member.name: open_bundle(member.bundle) for member in members}
+    backbone = load_backbone(checkpoint).float().eval()
+    for adapter in adapters:
+        checkpoint = with_adapter(backbone, checkpoint, adapter)
     _require_one_backbone(opened, checkpoint)
-    backbone = load_backbone(checkpoint).float().eval().requires_grad_(False)
+    backbone.requires_grad_(False)
     with workshop(out) as draft:
         _write_shared(draft, backbone, list(opened.values()))
         for member in members:

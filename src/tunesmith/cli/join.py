@@ -12,7 +12,11 @@ def join(
         ..., help="Run folders or bundles; NAME=FOLDER gives one another name.", metavar="[NAME=]RUN..."
     ),
     target: Path = typer.Option(..., "--out", help="The bundle to write; it must not exist yet."),
-    backbone: str = typer.Option(None, "--backbone", help="Where the backbone lies now, if it was moved."),
+    backbone: str = typer.Option(
+        None,
+        "--backbone",
+        help="Where the backbone lies now, if it was moved; 'BACKBONE + ADAPTER' if one lies under the runs.",
+    ),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON object."),
 ) -> None:
     """Put several models into one bundle: the backbone once, and what each of them learnt beside it.

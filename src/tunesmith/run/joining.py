@@ -7,7 +7,8 @@ from tunesmith.bundle.integrity import read_manifest
 from tunesmith.bundle.join import Member, join
 from tunesmith.bundle.joined_manifest import NAME, JoinedManifest
 from tunesmith.core.errors import Place, UsageError
-from tunesmith.models.checkpoint import Checkpoint, locate
+from tunesmith.methods._stacked import AND
+from tunesmith.models.checkpoint import locate
 from tunesmith.run.child import child
 from tunesmith.run.evaluate import bundle_in
 from tunesmith.run.folder import RunFolder
@@ -21,7 +22,8 @@ def joined(sources: Sequence[str], *, out: Path, backbone: str | None = None) ->
     Args:
         sources: run folders, or bundles; a folder's own name is the model's where none is given.
         out: the folder to write, which must not exist yet.
-        backbone: where the backbone lies now; where the runs found it unless given.
+        backbone: where the backbone lies now, ` + ` and an adapter for each that lies under the runs; where the first
+            of them found it unless given.
 
     Raises:
         UsageError: fewer than two, a name that can be none, or one name for two.
@@ -36,7 +38,8 @@ def joined(sources: Sequence[str], *, out: Path, backbone: str | None = None) ->
         raise UsageError(
             "two models would have the same name", code="TS-RUN-042", fix="give names of their own: NAME=FOLDER."
         )
-    return join(members, checkpoint=_checkpoint(members, backbone), out=out, proved=_proved)
+    base, *adapters = (backbone or read_manifest(members[0].bundle).base.name).split(AND)
+    return join(members, checkpoint=locate(base), adapters=[*map(Path, adapters)], out=out, proved=_proved)
 
 
 def _member(source: str) -> Member:
@@ -53,11 +56,6 @@ def _member(source: str) -> Member:
         )
     adapter = RunFolder(run).adapter if run else None
     return Member(name, bundle, adapter if adapter and adapter.is_dir() else None)
-
-
-def _checkpoint(members: Sequence[Member], backbone: str | None) -> Checkpoint:
-    """The backbone that the first of them names; the others are held against it."""
-    return locate(backbone or read_manifest(members[0].bundle).base.name)
 
 
 def _proved(draft: Path) -> None:

@@ -1,7 +1,6 @@
 """Everything a run needs before its first step: rows, tokenizer, task with its labels, audit and certificate."""
 
-import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from tunesmith.core.errors import ConfigError, Place
@@ -10,7 +9,7 @@ from tunesmith.core.model import Backbone
 from tunesmith.core.rooms import TASKS
 from tunesmith.core.task import RankingTask, Task, WritingTask
 from tunesmith.core.tokenizer import Tokenizer
-from tunesmith.methods._peft_files import WEIGHTS, fold_adapter
+from tunesmith.methods._stacked import with_adapter
 from tunesmith.models.checkpoint import Checkpoint, locate
 from tunesmith.models.loading import load_backbone
 from tunesmith.models.template_file import chat_template
@@ -93,7 +92,8 @@ def prepared(config: RunConfig, *, rejects: Path | None = None, check: bool = Tr
         task.bound(examples)  # a label that training lacks is refused now, not after an hour of training
     backbone = load_backbone(checkpoint, dropout=config.train.dropout)
     for name in config.adapters:
-        checkpoint = _folded(backbone, checkpoint, config.path(name))
+        adapter = RunFolder(config.path(name)).adapter
+        checkpoint = with_adapter(backbone, checkpoint, adapter if adapter.is_dir() else config.path(name))
     longest = min(backbone.max_length - config.method.rows, LONGEST_WINDOW)
     tokenizer = Tokenizer(
         checkpoint.tokenizer_file,
@@ -163,17 +163,6 @@ def _answer_sections(task: Task, splits: dict[str, tuple[Example, ...]]) -> tupl
     if isinstance(task, ExtractiveQa):
         return question_sections(splits, level=task.units)
     return answer_sections(splits) if isinstance(task, WritingTask) else ()
-
-
-def _folded(backbone: Backbone, checkpoint: Checkpoint, adapter: Path) -> Checkpoint:
-    """The checkpoint with an adapter (or that of a run) folded in: what is trained on it has another fingerprint."""
-    own = RunFolder(adapter).adapter
-    adapter = own if own.is_dir() else adapter
-    fold_adapter(backbone, adapter, fingerprint=checkpoint.fingerprint)
-    with (adapter / WEIGHTS).open("rb") as file:
-        both = f"{checkpoint.fingerprint} {hashlib.file_digest(file, 'sha256').hexdigest()}"
-    fingerprint = hashlib.sha256(both.encode()).hexdigest()
-    return replace(checkpoint, name=f"{checkpoint.name} + {adapter}", fingerprint=fingerprint)
 
 
 def certificates_of(task: Task, splits: dict[str, tuple[Example, ...]], tokenizer: Tokenizer) -> dict[str, Certificate]:

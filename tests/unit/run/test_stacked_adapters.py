@@ -9,10 +9,14 @@ import pytest
 from safetensors.torch import load_file, save_file
 from torch.testing import assert_close
 
+from tunesmith.bundle.join import prove_written
+from tunesmith.bundle.joined_predictor import JoinedPredictor, Questions
+from tunesmith.bundle.predictor import Predictor, as_example
 from tunesmith.core.errors import ConfigError, MissingInputError, ModelFileError
 from tunesmith.run.config import parsed
 from tunesmith.run.events import Finished
 from tunesmith.run.folder import opened
+from tunesmith.run.joining import joined
 from tunesmith.run.train import run
 
 Train = Callable[..., Path]
@@ -78,3 +82,24 @@ def test_folders_that_hold_no_update_are_refused(trained: Train) -> None:
         trained("absent", adapters=["nowhere"])
     with pytest.raises(ConfigError, match="array of folders"):
         trained("word", adapters="domain")
+
+
+def test_runs_on_top_of_one_adapter_stand_side_by_side(
+    trained: Train, tiny_bert_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The backbone that they share holds the adapter; without it they have none in common."""
+    monkeypatch.setattr("tunesmith.run.joining._proved", prove_written)
+    domain = trained("domain")
+    runs = [str(trained(name, method=name, adapters=["domain"])) for name in ("lora", "prefix")]
+    joined(runs, out=tmp_path / "desk")
+    desk, example = JoinedPredictor.load(tmp_path / "desk"), as_example("my card 3 is lost", 1)
+    together = desk.answer([Questions(name, [example]) for name in desk.adapters])
+    for answered, name in zip(together, desk.adapters, strict=True):
+        alone = Predictor.load(tmp_path / name / "bundle").answer([example])
+        assert_close(answered.logits[0], alone.logits[0], rtol=1e-5, atol=1e-5)
+    with pytest.raises(ConfigError, match="another backbone"):
+        joined([*runs, str(domain)], out=tmp_path / "other")
+    moved = Path(shutil.move(domain, tmp_path / "moved"))
+    with pytest.raises(MissingInputError, match="the adapter lacks this file"):
+        joined(runs, out=tmp_path / "other")
+    joined(runs, out=tmp_path / "other", backbone=f"{tiny_bert_folder} + {moved / 'adapter'}")
