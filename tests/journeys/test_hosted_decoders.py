@@ -66,11 +66,11 @@ def test_a_run_with_lora_is_answered_from_in_a_fresh_process(
     lines = "".join(json.dumps({"prompt": prompt, "answer": answer}) + "\n" for prompt, answer in rows)
     (tmp_path / "rows.jsonl").write_text(lines, encoding="utf-8")
     task = 'kind = "generation"\ndecoding = { max_new_tokens = 12 }'
-    wrong = '{ kind = "lora", rank = 4 }'
+    wrong = '{ kind = "lora", rank = 4, targets = ["query", "up"] }'
     (tmp_path / "written.toml").write_text(toml(folder("opt"), task, wrong), encoding="utf-8")
     refused = tunesmith("train", tmp_path / "written.toml", "--out", tmp_path / "refused")
-    assert refused.code == 78 and "q_proj" in refused.err, "the layers that there are"
-    named = ("--set", 'method.targets=["q_proj", "v_proj", "fc1"]', "--set", "train.learning_rate=0.02")
+    assert refused.code == 78 and "'up'" in refused.err and "q_proj" in refused.err, "the layers that there are"
+    named = ("--set", 'method.targets=["query", "value", "fc1"]', "--set", "train.learning_rate=0.02")
     done = tunesmith("train", tmp_path / "written.toml", "--out", tmp_path / "run", *named)
     assert done.code == 0 and "no cache" not in done.out, done.err
     report = json.loads((tmp_path / "run" / "report.json").read_text(encoding="utf-8"))["splits"]["test"]

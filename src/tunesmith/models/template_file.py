@@ -16,7 +16,8 @@ NAMED: Final = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token",
 
 
 def chat_template(checkpoint: Checkpoint) -> ChatTemplate | None:
-    """The template of a checkpoint, or `PLAIN` where it has none; None where no token ends a text either.
+    """The template of a checkpoint, or `PLAIN` where it has none, behind the token that begins every text if there is
+    one; None where no token ends a text either.
 
     Raises:
         ModelFileError: a file that is no JSON, or a template that is too large or none.
@@ -28,11 +29,16 @@ def chat_template(checkpoint: Checkpoint) -> ChatTemplate | None:
             table["chat_template"] = stream.read(MAX_TEMPLATE + 1)
     found = template_in(table, file=str(source if source.is_file() else path))
     control = dict(found.control if found else named_tokens(table))
-    if "eos_token" not in control and (end := _end_of_text(checkpoint)) is not None:
+    tokenizer = json.loads(checkpoint.tokenizer_file.read_bytes())
+    if "eos_token" not in control and (end := _end_of_text(checkpoint.config, tokenizer)) is not None:
         control["eos_token"] = end
     if found:
         return ChatTemplate(found.source, control, found.file)
-    return ChatTemplate(PLAIN, control) if "eos_token" in control else None
+    if "eos_token" not in control:
+        return None
+    if (begin := _begin_of_text(tokenizer.get("post_processor"))) is None:
+        return ChatTemplate(PLAIN, control)
+    return ChatTemplate(f"{{{{ bos_token }}}}{PLAIN}", control | {"bos_token": begin})
 
 
 def template_in(table: Mapping[str, Any], *, file: str) -> ChatTemplate | None:
@@ -64,9 +70,20 @@ def named_tokens(table: Mapping[str, Any]) -> dict[str, str]:
     return {name: token for name, token in texts if isinstance(token, str)}
 
 
-def _end_of_text(checkpoint: Checkpoint) -> str | None:
+def _end_of_text(config: Mapping[str, Any], tokenizer: Mapping[str, Any]) -> str | None:
     """The token whose number `config.json` gives as the end of a text."""
-    ends = checkpoint.config.get("eos_token_id")
+    ends = config.get("eos_token_id")
     end = ends[0] if isinstance(ends, list) and ends else ends
-    added = json.loads(checkpoint.tokenizer_file.read_bytes()).get("added_tokens", ())
+    added = tokenizer.get("added_tokens", ())
     return next((str(token["content"]) for token in added if token.get("id") == end), None)
+
+
+def _begin_of_text(processor: Mapping[str, Any] | None) -> str | None:
+    """The token that the tokenizer puts before every text, as those of Llama, Mistral and Gemma do."""
+    if not processor:
+        return None
+    for one in processor.get("processors", (processor,)):
+        if one.get("type") == "TemplateProcessing" and (single := one.get("single")):
+            token = single[0].get("SpecialToken")
+            return str(token["id"]) if token else None
+    return None

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 from tokenizers import Tokenizer as FastTokenizer
-from tokenizers import models
+from tokenizers import models, processors
 
 from tunesmith.core.chat_template import PLAIN, ChatTemplate
+from tunesmith.core.conversation import Message
 from tunesmith.core.errors import ModelFileError
 from tunesmith.models.checkpoint import Checkpoint
 from tunesmith.models.template_file import chat_template
@@ -49,6 +50,21 @@ def test_without_one_a_plain_one_ends_answers_with_the_end_of_a_text(checkpoint:
     assert chat_template(checkpoint) == ChatTemplate(PLAIN, {"eos_token": "</s>"})
     checkpoint.config.pop("eos_token_id")
     assert chat_template(checkpoint) is None
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_a_plain_one_begins_as_every_text_does(checkpoint: Checkpoint, nested: bool) -> None:
+    fast = FastTokenizer.from_file(str(checkpoint.tokenizer_file))
+    fast.add_special_tokens(["<s>"])
+    begins = processors.TemplateProcessing(single="<s> $A", pair="<s> $A $B", special_tokens=[("<s>", 2)])
+    fast.post_processor = processors.Sequence([processors.ByteLevel(), begins]) if nested else begins
+    fast.save(str(checkpoint.tokenizer_file))
+    found = chat_template(checkpoint)
+    assert found is not None
+    assert found.render([Message("user", "aa")]) == "<s>aa\n" and found.control["bos_token"] == "<s>"
+    fast.post_processor = processors.ByteLevel()
+    fast.save(str(checkpoint.tokenizer_file))
+    assert chat_template(checkpoint) == ChatTemplate(PLAIN, {"eos_token": "</s>"})
 
 
 def test_what_is_no_template_is_refused(checkpoint: Checkpoint) -> None:
