@@ -35,24 +35,28 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def compared(tunesmith: Any, tmp_path: Path, tiny_bert_folder: Path, kept: Path) -> Path:
     """A folder with two methods, two seeds each."""
     if not kept.exists():
+        small = '{kind = "adapter", size = 2, placement = "houlsby", learning_rate = 0.02}'
         words = ("compare", write(tmp_path, tiny_bert_folder), "--methods", ",".join(METHODS), "--seeds", 2)
+        words += ("--variant", f"small={small}")
         done = tunesmith(*words, "--out", tmp_path / "desk")
         assert done.code == 0 and "mean over seeds" in done.out and "the best baseline" in done.out
-        assert done.err.count(": finished") == 4
+        assert done.err.count(": finished") == 6
         again = tunesmith(*words, "--out", tmp_path / "desk")
-        assert again.out == done.out and again.err.count("(done before)") == 4
+        assert again.out == done.out and again.err.count("(done before)") == 6
         shutil.copytree(tmp_path / "desk", kept)
     return kept
 
 
 def test_every_method_has_a_row_and_the_advice_is_one_of_them(compared: Path) -> None:
     record = json.loads((compared / "compare.json").read_text(encoding="utf-8"))
-    assert {row["method"] for row in record["methods"]} == set(METHODS)
+    assert {row["method"] for row in record["methods"]} == {*METHODS, "small"}
+    trained = {row["method"]: row["trained_parameters"] for row in record["methods"]}
+    assert trained["small"] < trained["adapter"] < trained["full"]
     assert all(row["seeds"] == [0, 1] for row in record["methods"])
-    assert {choice["take"] for choice in record["advice"]} <= set(METHODS)
+    assert {choice["take"] for choice in record["advice"]} <= {*METHODS, "small"}
     assert record["missing"] == {}
     assert {path.name for path in compared.iterdir() if path.is_dir()} == {
-        f"{m}-seed{s}" for m in METHODS for s in (0, 1)
+        f"{m}-seed{s}" for m in (*METHODS, "small") for s in (0, 1)
     }
 
 
@@ -77,6 +81,10 @@ def test_what_is_wrong_is_said_before_anything_is_trained(
         (("--methods", "full,lro"), 78, "lora"),
         (("--methods", "lora,lora"), 2, "TS-CLI-005"),
         (("--methods", ""), 2, "TS-CLI-005"),
+        (("--variant", "wide"), 2, "TS-CLI-008"),
+        (("--variant", "lora={kind='lora'}"), 2, "TS-CLI-008"),
+        (("--variant", "../wide={kind='lora'}"), 2, "TS-CLI-008"),
+        (("--variant", "wide={kind='lora', rnk=2}"), 78, "did you mean"),
         (("--seeds", 0), 2, ""),
         (("--set", "train.lenght=3"), 78, "length"),
         (("--set", "data.train=none.jsonl"), 66, "none.jsonl"),

@@ -1,5 +1,6 @@
 """`tunesmith compare`: methods side by side on the same rows and seeds, and which to take under which budget."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from tunesmith.run.comparison import Comparison, MethodRow
 
 USUAL: Final = "full,head_only,adapter,prefix,lora,adalora,soft_prompt"
+NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
+"""Of a variant, which is that of a folder too"""
 WIDTH: Final = 40
 """Characters of a chart"""
 
@@ -21,6 +24,12 @@ WIDTH: Final = 40
 def compare(
     file: Path = typer.Argument(..., help="A TOML configuration, as `tunesmith init` writes it.", metavar="CONFIG"),
     methods: str = typer.Option(USUAL, "--methods", help="Kinds of methods, with commas between them."),
+    named: list[str] = typer.Option(
+        [],
+        "--variant",
+        help="One more, a method with settings by a name of its own: wide='{kind=\"lora\", rank=16}'. May be repeated.",
+        metavar="NAME=TABLE",
+    ),
     seeds: int = typer.Option(3, "--seeds", min=1, help="Seeds of each: the configuration's and those after it."),
     folder: Path = typer.Option(
         None, "--out", help="Folder for the runs and the result; runs/<name of the configuration>-compare by default."
@@ -37,13 +46,14 @@ def compare(
 
     Each run has a folder and a process of its own. Ctrl-C saves; the same command goes on, and does again what failed.
 
-    The configuration's own method keeps its settings and learning rate; every other one gets its defaults. Exits with 1
-    where a run is not finished.
+    The configuration's own method keeps its settings and learning rate; every other one gets its defaults. A variant
+    has the settings that it names, and may name a learning_rate beside them. Exits with 1 where a run is not finished.
 
     In a terminal and in compare.html: score with interval and range over seeds, a paired test against the best, trained
     parameters, time, memory, size, and what to take under which budget.
     """
     kinds = _kinds(methods)
+    variants = _variants(named)
 
     from tunesmith.run.cells import cells
     from tunesmith.run.comparison import comparison
@@ -55,7 +65,8 @@ def compare(
     base = (data or file.parent).resolve()
     config = parsed(given, folder=base)
     target = folder or Path("runs") / f"{file.stem}-compare"
-    todo = cells(given, methods=kinds, seeds=range(config.seed, config.seed + seeds), folder=target)
+    every = range(config.seed, config.seed + seeds)
+    todo = cells(given, methods=kinds, variants=variants, seeds=every, folder=target)
     for cell in todo:
         require_files(parsed(cell.table, folder=base))  # what is wrong with any of them is said at once
     sources = origins(config.as_table(), read_table(file), assignments)
@@ -84,6 +95,26 @@ def _kinds(methods: str) -> list[str]:
             fix=f"write --methods full,lora; there are: {', '.join(METHODS.kinds)}.",
         )
     return kinds
+
+
+def _variants(named: Sequence[str]) -> dict[str, dict[str, object]]:
+    from tunesmith.core.rooms import METHODS
+    from tunesmith.run.config import overridden
+
+    found: dict[str, dict[str, object]] = {}
+    for variant in named:
+        name, equals, _ = variant.partition("=")
+        method = overridden({}, [variant]).get(name) if equals and NAME.fullmatch(name) else None
+        if not isinstance(method, dict) or name in (*METHODS.kinds, *found):
+            raise UsageError(
+                f"not a variant of a method: {variant!r}",
+                code="TS-CLI-008",
+                fix="write a name that no method and no other variant has, and a TOML table with its kind: "
+                "--variant wide='{kind=\"lora\", rank=16}'.",
+            )
+        METHODS.make({key: value for key, value in method.items() if key != "learning_rate"}, key=f"--variant {name}")
+        found[name] = method
+    return found
 
 
 def _print(found: "Comparison | None", failures: Mapping[str, str], target: Path) -> None:

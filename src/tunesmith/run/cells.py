@@ -24,7 +24,7 @@ class Cell:
     """One run."""
 
     method: str
-    """Kind of the method"""
+    """Kind of the method, or the name of a variant"""
     seed: int
     table: Mapping[str, Any]
     """Its configuration"""
@@ -61,16 +61,27 @@ class Ended:
 CellEvent = Doing | Ended
 
 
-def cells(table: Mapping[str, Any], *, methods: Sequence[str], seeds: Sequence[int], folder: Path) -> list[Cell]:
+def cells(
+    table: Mapping[str, Any],
+    *,
+    methods: Sequence[str],
+    variants: Mapping[str, Mapping[str, Any]],
+    seeds: Sequence[int],
+    folder: Path,
+) -> list[Cell]:
     """A cell for each method and seed, seed by seed, so that a first seed of all is there early.
 
     The configuration's own method keeps its settings. Any other gets its defaults, and its own learning rate: one that
-    was chosen for another method says nothing about it.
+    was chosen for another method says nothing about it. `variants` are methods with settings, by names of their own; a
+    `learning_rate` among these is that of the training.
     """
+    tables = {kind: _table(table, kind) for kind in methods} | {
+        name: _other(table, method) for name, method in variants.items()
+    }
     return [
-        Cell(method=kind, seed=seed, table=_table(table, kind, seed), folder=folder / f"{kind}-seed{seed}")
+        Cell(method=name, seed=seed, table={**own, "seed": seed}, folder=folder / f"{name}-seed{seed}")
         for seed in seeds
-        for kind in methods
+        for name, own in tables.items()
     ]
 
 
@@ -128,10 +139,16 @@ def _told(error: Exception) -> str:
     return f"{place}{error.message} [{error.code}]"
 
 
-def _table(table: Mapping[str, Any], kind: str, seed: int) -> dict[str, Any]:
+def _table(table: Mapping[str, Any], kind: str) -> dict[str, Any]:
     own = table.get("method", "full")
     named = own.get("kind") if isinstance(own, Mapping) else own
-    if named == kind:
-        return {**table, "seed": seed}
+    return dict(table) if named == kind else _other(table, {"kind": kind})
+
+
+def _other(table: Mapping[str, Any], method: Mapping[str, Any]) -> dict[str, Any]:
+    """The configuration with another method, at a rate of its own."""
+    settings = dict(method)
     train = {key: value for key, value in dict(table.get("train", {})).items() if key != "learning_rate"}
-    return {**table, "seed": seed, "method": kind, "train": train}
+    if "learning_rate" in settings:
+        train["learning_rate"] = settings.pop("learning_rate")
+    return {**table, "method": settings, "train": train}

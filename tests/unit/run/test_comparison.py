@@ -39,7 +39,7 @@ def finished(tiny_bert_folder: Path, tmp_path_factory: pytest.TempPathFactory) -
     wrong = [{**row, "label": "card"} if int(row["id"]) % 7 == 0 else row for row in rows]
     for name, written in (("rows", rows), ("test", wrong)):
         (top / f"{name}.jsonl").write_text("\n".join(map(json.dumps, written)), encoding="utf-8")
-    todo = cells(table(tiny_bert_folder), methods=METHODS, seeds=SEEDS, folder=top / "runs")
+    todo = cells(table(tiny_bert_folder), methods=METHODS, variants={}, seeds=SEEDS, folder=top / "runs")
     assert ended(todo, top) == [(cell.name, "finished") for cell in todo]
     return top
 
@@ -51,18 +51,25 @@ def top(finished: Path, tmp_path: Path) -> Path:
 
 
 def test_seeds_come_one_after_the_other_and_only_the_own_method_keeps_its_rate(tmp_path: Path) -> None:
-    made = cells(
-        table(tmp_path, method={"kind": "lora", "rank": 2}), methods=("lora", "full"), seeds=(0, 1), folder=tmp_path
-    )
-    assert [(cell.method, cell.seed) for cell in made] == [("lora", 0), ("full", 0), ("lora", 1), ("full", 1)]
-    own, other = made[0].table, made[1].table
+    given = table(tmp_path, method={"kind": "lora", "rank": 2})
+    wide = {"kind": "lora", "rank": 4, "learning_rate": 1e-3}
+    variants = {"wide": wide, "plain": {"kind": "lora"}}
+    made = cells(given, methods=("lora", "full"), variants=variants, seeds=(0, 1), folder=tmp_path)
+    assert [(cell.method, cell.seed) for cell in made[:5]] == [
+        *(("lora", 0), ("full", 0), ("wide", 0), ("plain", 0)),
+        ("lora", 1),
+    ]
+    own, other, wide, plain = (cell.table for cell in made[:4])
     assert own["method"] == {"kind": "lora", "rank": 2} and own["train"]["learning_rate"] == 3e-3
-    assert other["method"] == "full" and "learning_rate" not in other["train"]
+    assert other["method"] == {"kind": "full"} and "learning_rate" not in other["train"]
     assert other["train"]["length"] == own["train"]["length"]
+    assert wide["method"] == {"kind": "lora", "rank": 4} and wide["train"]["learning_rate"] == 1e-3
+    assert plain["method"] == {"kind": "lora"} and "learning_rate" not in plain["train"]
+    assert [cell.folder.name for cell in made[2:4]] == ["wide-seed0", "plain-seed0"]
 
 
 def test_the_numbers_are_those_of_the_runs(finished: Path, tiny_bert_folder: Path) -> None:
-    todo = cells(table(tiny_bert_folder), methods=METHODS, seeds=SEEDS, folder=finished / "runs")
+    todo = cells(table(tiny_bert_folder), methods=METHODS, variants={}, seeds=SEEDS, folder=finished / "runs")
     found = comparison(todo, failures={})
     assert found is not None and found.metric == "accuracy" and not found.missing
     assert "tfidf_logistic" in found.baselines
@@ -89,7 +96,8 @@ def test_the_numbers_are_those_of_the_runs(finished: Path, tiny_bert_folder: Pat
 def test_a_method_is_tested_on_the_rows_of_the_best(finished: Path, tiny_bert_folder: Path) -> None:
     """With one seed the difference is that of the two runs; several seeds are no further rows."""
     one = comparison(
-        cells(table(tiny_bert_folder), methods=METHODS, seeds=SEEDS[:1], folder=finished / "runs"), failures={}
+        cells(table(tiny_bert_folder), methods=METHODS, variants={}, seeds=SEEDS[:1], folder=finished / "runs"),
+        failures={},
     )
     assert one is not None
     best, other = one.rows
@@ -114,7 +122,7 @@ def test_a_method_is_tested_on_the_rows_of_the_best(finished: Path, tiny_bert_fo
 
 def test_a_run_that_fails_takes_no_other_with_it(top: Path, tiny_bert_folder: Path) -> None:
     own = table(tiny_bert_folder, method={"kind": "lora", "rank": 17})
-    todo = cells(own, methods=("lora", *METHODS), seeds=SEEDS[:1], folder=top / "runs")
+    todo = cells(own, methods=("lora", *METHODS), variants={}, seeds=SEEDS[:1], folder=top / "runs")
     events = [
         event for event in ran(todo, folder=top, origins={}, should_stop=lambda: None) if isinstance(event, Ended)
     ]
@@ -127,7 +135,7 @@ def test_a_run_that_fails_takes_no_other_with_it(top: Path, tiny_bert_folder: Pa
 
 
 def test_a_run_that_is_stopped_goes_on(top: Path, tiny_bert_folder: Path) -> None:
-    todo = cells(table(tiny_bert_folder), methods=("full",), seeds=SEEDS[:1], folder=top / "again")
+    todo = cells(table(tiny_bert_folder), methods=("full",), variants={}, seeds=SEEDS[:1], folder=top / "again")
     seen: list[Doing] = []
     events = ran(todo, folder=top, origins={}, should_stop=lambda: "SIGINT" if seen else None)
     outcomes = []
