@@ -54,12 +54,12 @@ class Lora(Method):
     @property
     def learning_rate(self) -> float:
         """4e-3 at width 384 for an update that starts at zero and is scaled by 2, less for a larger scale: half as much
-        again breaks some seeds on small files. A quarter of it where more than two kinds of layers are updated, whose
+        again breaks some seeds on small files. Half of it where more than two kinds of layers are updated, whose
         changes add up. 4e-4 for an update that starts with the weight's own directions."""
         if self.start != "zero":
             return 4e-4
         wide = len(self.targets) > 2 or EVERY in self.targets
-        return (1e-3 if wide else 4e-3) * min(1.0, 2 / self.scale)
+        return (2e-3 if wide else 4e-3) * min(1.0, 2 / self.scale)
 
     @property
     def scale(self) -> float:
