@@ -116,10 +116,10 @@ def _meant(layers: Mapping[str, nn.Module], target: str, key: str) -> list[str]:
 
 def _no_target(target: str, layers: Mapping[str, nn.Module], key: str) -> ConfigError:
     known = sorted({name.rpartition(".")[2] for name in layers})
-    near = difflib.get_close_matches(target, known, n=1)
+    near = difflib.get_close_matches(target, [*known, EVERY], n=1)
     hint = f"did you mean {near[0]!r}? " if near else ""
     return ConfigError(
-        f"no layer of this backbone that can be named here is called {target!r}",
+        f"no layer of this backbone fits the target {target!r}",
         code="TS-METHOD-001",
         place=Place(key=key),
         fix=f"{hint}It has: {named(layers)}.",

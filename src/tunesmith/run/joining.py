@@ -6,7 +6,8 @@ from pathlib import Path
 from tunesmith.bundle.integrity import read_manifest
 from tunesmith.bundle.join import Member, join
 from tunesmith.bundle.joined_manifest import NAME, JoinedManifest
-from tunesmith.core.errors import Place, UsageError
+from tunesmith.core.errors import MissingInputError, Place, UsageError
+from tunesmith.methods._peft_files import WEIGHTS
 from tunesmith.methods._stacked import AND
 from tunesmith.models.checkpoint import locate
 from tunesmith.run.child import child
@@ -38,8 +39,11 @@ def joined(sources: Sequence[str], *, out: Path, backbone: str | None = None) ->
         raise UsageError(
             "two models would have the same name", code="TS-RUN-042", fix="give names of their own: NAME=FOLDER."
         )
-    base, *adapters = (backbone or read_manifest(members[0].bundle).base.name).split(AND)
-    return join(members, checkpoint=locate(base), adapters=[*map(Path, adapters)], out=out, proved=_proved)
+    base, *below = (backbone or read_manifest(members[0].bundle).base.name).split(AND)
+    adapters = [Path(folder) for folder in below]
+    for folder in adapters:
+        _require_adapter(folder, base)
+    return join(members, checkpoint=locate(base), adapters=adapters, out=out, proved=_proved)
 
 
 def _member(source: str) -> Member:
@@ -56,6 +60,17 @@ def _member(source: str) -> Member:
         )
     adapter = RunFolder(run).adapter if run else None
     return Member(name, bundle, adapter if adapter and adapter.is_dir() else None)
+
+
+def _require_adapter(folder: Path, base: str) -> None:
+    """Refuse an adapter below the runs that is not where they found it."""
+    if not (folder / WEIGHTS).is_file():
+        raise MissingInputError(
+            "the adapter that the runs were trained on top of is not there",
+            code="TS-RUN-043",
+            place=Place(file=str(folder)),
+            fix=f"say where it lies as seen from here: --backbone '{base}{AND}FOLDER'.",
+        )
 
 
 def _proved(draft: Path) -> None:

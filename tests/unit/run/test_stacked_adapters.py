@@ -100,6 +100,6 @@ def test_runs_on_top_of_one_adapter_stand_side_by_side(
     with pytest.raises(ConfigError, match="another backbone"):
         joined([*runs, str(domain)], out=tmp_path / "other")
     moved = Path(shutil.move(domain, tmp_path / "moved"))
-    with pytest.raises(MissingInputError, match="the adapter lacks this file"):
+    with pytest.raises(MissingInputError, match="is not there"):
         joined(runs, out=tmp_path / "other")
     joined(runs, out=tmp_path / "other", backbone=f"{tiny_bert_folder} + {moved / 'adapter'}")
