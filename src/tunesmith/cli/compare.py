@@ -55,7 +55,7 @@ def compare(
     kinds = _kinds(methods)
     variants = _variants(named)
 
-    from tunesmith.run.cells import cells
+    from tunesmith.run.cells import cells, require_same_cells
     from tunesmith.run.comparison import comparison
     from tunesmith.run.comparison_page import write_comparison_page
     from tunesmith.run.config import origins, overridden, parsed, read_table, require_files
@@ -69,6 +69,7 @@ def compare(
     todo = cells(given, methods=kinds, variants=variants, seeds=every, folder=target)
     for cell in todo:
         require_files(parsed(cell.table, folder=base))  # what is wrong with any of them is said at once
+    require_same_cells(todo, base=base)
     sources = origins(config.as_table(), read_table(file), assignments)
     failures, signal = ran_all(todo, folder=base, origins=sources, doing_what="comparing", quiet=as_json)
     found = comparison(todo, failures=failures)

@@ -23,8 +23,9 @@ def train_draws(
         UsageError: the configuration says nothing of shots and names no draws.
         ConfigError, MissingInputError: what is wrong with any of the draws.
     """
+    from tunesmith.run.cells import require_same_cells
     from tunesmith.run.config import origins, overridden, parsed, read_table, require_files
-    from tunesmith.run.draws import draw_cells, over_draws, require_same_draws
+    from tunesmith.run.draws import draw_cells, over_draws
     from tunesmith.run.draws_page import write_draws_page
     from tunesmith.run.folder import write_json
 
@@ -42,7 +43,7 @@ def train_draws(
     todo = draw_cells(config, given, draws=draws, folder=target)
     for cell in todo:
         require_files(parsed(cell.table, folder=base))
-    require_same_draws(todo, base=base)
+    require_same_cells(todo, base=base)
     sources = origins(config.as_table(), read_table(file), assignments)
     failures, signal = ran_all(todo, folder=base, origins=sources, doing_what="drawing", quiet=as_json)
     found = over_draws(todo, failures=failures)

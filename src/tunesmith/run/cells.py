@@ -10,10 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from tunesmith.core.errors import TunesmithError
+from tunesmith.core.errors import ConfigError, Place, TunesmithError
 from tunesmith.run.child import child
+from tunesmith.run.config import parsed
+from tunesmith.run.leaves import leaves
 from tunesmith.run.stored_run import looks_like_a_run, stored_run
 from tunesmith.tune.checkpoint import newest
+from tunesmith.tune.saver import MAY_CHANGE
 
 PROGRAM: Final = "tunesmith.run.cell_process"
 Outcome = Literal["finished", "failed", "stopped"]
@@ -83,6 +86,32 @@ def cells(
         for seed in seeds
         for name, own in tables.items()
     ]
+
+
+def require_same_cells(todo: Sequence[Cell], *, base: Path) -> None:
+    """Refuse a folder whose runs were told otherwise: they would pass for runs of this configuration.
+
+    `base` is what data paths are relative to. What a run reads off its data is not compared, nor what decides no
+    result.
+
+    Raises:
+        ConfigError: at the first key that differs.
+    """
+    for cell in todo:
+        wanted = parsed(cell.table, folder=base).result_table()
+        given = cell.table.get("task")
+        told = set(given) if isinstance(given, Mapping) else {"kind"}
+        wanted["task"] = {key: value for key, value in (wanted["task"] or {}).items() if key in told}
+        now, before = dict(leaves(wanted)), dict(leaves(stored_run(cell.folder).config))
+        gone = [key for key in before if key.startswith("regularizers.") and key not in now]
+        for key in (*now, *gone):
+            if key.removeprefix("train.") not in MAY_CHANGE and key in before and before[key] != now.get(key):
+                raise ConfigError(
+                    f"{cell.name} was run with {before[key]!r}, now it says {now.get(key)!r}",
+                    code="TS-RUN-032",
+                    place=Place(key=key),
+                    fix="set it back, or name another folder with --out.",
+                )
 
 
 def ran(

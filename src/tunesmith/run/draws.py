@@ -11,14 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tunesmith.core.errors import ConfigError, Place
 from tunesmith.judge.intervals import Metric
 from tunesmith.judge.paired import mean_over_seeds
 from tunesmith.judge.stored import read_predictions
 from tunesmith.run.cells import Cell
 from tunesmith.run.comparison import SPLIT
-from tunesmith.run.config import RunConfig, parsed
-from tunesmith.run.leaves import leaves
+from tunesmith.run.config import RunConfig
 from tunesmith.run.result import SplitResult
 from tunesmith.run.stored_run import StoredRun, stored_run
 
@@ -114,31 +112,6 @@ def draw_cells(config: RunConfig, table: Mapping[str, Any], *, draws: int, folde
         )
         for draw in range(draws)
     ]
-
-
-def require_same_draws(cells: Sequence[Cell], *, base: Path) -> None:
-    """Refuse a folder whose finished draws were told otherwise: they would pass for draws of this configuration.
-
-    `base` is what data paths are relative to. What a run reads off its data is not compared.
-
-    Raises:
-        ConfigError: at the first key that differs.
-    """
-    for cell in cells:
-        stored = stored_run(cell.folder)
-        wanted = parsed(cell.table, folder=base).as_table()
-        given = cell.table.get("task")
-        told = set(given) if isinstance(given, Mapping) else {"kind"}
-        wanted["task"] = {key: value for key, value in (wanted["task"] or {}).items() if key in told}
-        before = dict(leaves(stored.config))
-        for key, value in leaves(wanted):
-            if key in before and before[key] != value:
-                raise ConfigError(
-                    f"{cell.name} was run with {before[key]!r}, now it says {value!r}",
-                    code="TS-RUN-032",
-                    place=Place(key=key),
-                    fix="set it back, or name another folder with --out.",
-                )
 
 
 def over_draws(cells: Sequence[Cell], *, failures: Mapping[str, str]) -> Draws | None:

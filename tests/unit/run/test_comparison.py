@@ -4,15 +4,18 @@ import json
 import shutil
 import statistics
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tunesmith.core.errors import ConfigError
 from tunesmith.judge.paired import paired_test
 from tunesmith.judge.stored import read_predictions
-from tunesmith.run.cells import Cell, Doing, Ended, cells, ran
+from tunesmith.run.cells import Cell, Doing, Ended, cells, ran, require_same_cells
 from tunesmith.run.comparison import comparison
+from tunesmith.run.config import overlaid
 from tunesmith.run.folder import read_json
 
 TEXTS = [pair for n in range(40) for pair in ((f"my card {n} is lost", "card"), (f"hello number {n}", "greeting"))]
@@ -66,6 +69,26 @@ def test_seeds_come_one_after_the_other_and_only_the_own_method_keeps_its_rate(t
     assert wide["method"] == {"kind": "lora", "rank": 4} and wide["train"]["learning_rate"] == 1e-3
     assert plain["method"] == {"kind": "lora"} and "learning_rate" not in plain["train"]
     assert [cell.folder.name for cell in made[2:4]] == ["wide-seed0", "plain-seed0"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "key"),
+    [
+        ({"train": {"length": "9 epochs"}}, "train.length"),
+        ({"seed": 5}, "seed"),
+        ({"method": {"kind": "bitfit"}}, "method.kind"),
+    ],
+)
+def test_finished_runs_of_another_configuration_do_not_pass_for_this_one(
+    finished: Path, tiny_bert_folder: Path, changes: dict[str, Any], key: str
+) -> None:
+    given = table(tiny_bert_folder)
+    todo = cells(given, methods=METHODS, variants={}, seeds=SEEDS, folder=finished / "runs")
+    require_same_cells(todo, base=finished)
+    changed = [replace(cell, table=overlaid(cell.table, changes)) for cell in todo]
+    with pytest.raises(ConfigError, match="was run with") as caught:
+        require_same_cells(changed, base=finished)
+    assert str(caught.value.place) == key and "--out" in caught.value.fix
 
 
 def test_the_numbers_are_those_of_the_runs(finished: Path, tiny_bert_folder: Path) -> None:

@@ -10,10 +10,10 @@ import pytest
 
 from tunesmith.bundle.opening import load as open_predictor
 from tunesmith.core.errors import ConfigError
-from tunesmith.run.cells import Cell
+from tunesmith.run.cells import Cell, require_same_cells
 from tunesmith.run.config import RunConfig, parsed
 from tunesmith.run.data import load
-from tunesmith.run.draws import draw_cells, over_draws, require_same_draws
+from tunesmith.run.draws import draw_cells, over_draws
 from tunesmith.run.events import Finished, Noted
 from tunesmith.run.folder import opened, read_json
 from tunesmith.run.probe import probed
@@ -161,9 +161,11 @@ def test_what_is_finished_is_summed_up_and_what_is_not_is_named(cells: list[Cell
     assert record["baseline"]["name"] == "tfidf_logistic"
     assert record["baseline"]["mean"] == pytest.approx(statistics.mean(rivals), abs=1e-6)
     assert all(row.rows == 4 for row in found.rows)
-    require_same_draws([cells[0], cells[2]], base=tmp_path)
+    require_same_cells([cells[0], cells[2]], base=tmp_path)
     other = {**cells[0].table, "data": {**cells[0].table["data"], "shots": 3}}
     changed = Cell(method="full", seed=0, draw=0, table=other, folder=cells[0].folder)
     with pytest.raises(ConfigError, match="was run with 2, now it says 3") as caught:
-        require_same_draws([changed], base=tmp_path)
+        require_same_cells([changed], base=tmp_path)
     assert caught.value.code == "TS-RUN-032" and str(caught.value.place) == "data.shots"
+    faster = {**cells[0].table, "train": {**cells[0].table["train"], "threads": 2}}
+    require_same_cells([Cell(method="full", seed=0, draw=0, table=faster, folder=cells[0].folder)], base=tmp_path)
