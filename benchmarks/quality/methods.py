@@ -4,7 +4,7 @@
     python -m benchmarks.quality.methods                       # both data sets, one seed: two hours on two idle cores
     python -m benchmarks.quality.methods --limit 0 --seeds 3   # all rows and three seeds: a GPU, or two nights
     python -m benchmarks.quality.methods --limit 0 --finished  # of a comparison that was cut off, what is finished
-    python -m benchmarks.quality.methods --data conll2003 --limit 0 --seeds 3 --methods full --variants lora-wide
+    python -m benchmarks.quality.methods --wide --data conll2003 --limit 0 --seeds 3   # an hour and a half
     python -m benchmarks.quality.methods --table               # the newest rows again
 
 Each data set is one `tunesmith compare` of its recipe, with the rows evenly thinned or whole: `full` at the recipe's
@@ -28,31 +28,41 @@ LOG = Path(__file__).with_suffix(".jsonl")
 METHODS = "full,adalora,lora,adapter,ia3,bitfit,layer_freeze,prefix,soft_prompt,head_only"
 DATA = {"conll2003": ("recipes/ner_conll.toml", 5000), "banking77": ("recipes/banking77.toml", 5000)}
 """The recipe, and how many rows of each split are taken at most; no test file has as many"""
-VARIANTS = {"lora-wide": '{kind="lora", rank=19, alpha=38.0, targets=["all-linear"], learning_rate=6e-4}'}
-"""Methods with settings, for many rows: nearly as many parameters as are called few, at a small rate"""
+WIDE = 'method={kind="lora", rank=19, alpha=38.0, targets=["query", "key", "value", "output", "up", "down"]}'
+"""LoRA on every linear layer, with nearly as many parameters as are called few"""
+WIDE_RATE = 6e-4
 NEAR, SMALL = 0.01, 0.05
-HEADS = ("method", "score [95 % interval]", "seeds", "minus full", "trained", "share of full", "seconds")
-COSTS = ("peak MB", "bundle MB")
+HEADS = (
+    "method",
+    "score [95 % interval]",
+    "seeds",
+    "minus full",
+    "trained",
+    "share of full",
+    "seconds",
+    "MB",
+    "bundle MB",
+)
 
 
 def place(name, options):
     """How many rows of a data set are taken, and where its runs lie."""
     limit = DATA[name][1] if options.limit is None else options.limit
-    return limit, options.runs / f"methods-{name}-{limit or 'all'}"
+    return limit, options.runs / f"methods-{name}-{limit or 'all'}{'-wide' if options.wide else ''}"
 
 
 def compared(data, options):
     """All cells of one data set, as a row."""
     recipe, (limit, out) = DATA[data][0], place(data, options)
-    command = [sys.executable, "-m", "tunesmith.cli.main", "compare", recipe, "--methods", options.methods]
-    for name in options.variants:
-        command += ["--variant", f"{name}={VARIANTS[name]}"]
+    methods = "lora,full" if options.wide else options.methods
+    command = [sys.executable, "-m", "tunesmith.cli.main", "compare", recipe, "--methods", methods]
     command += ["--data", str(Path(os.environ["TUNESMITH_DATA"]) / data), "--out", str(out)]
     command += ["--seeds", str(options.seeds), "--set", f"train.precision={options.precision}"]
     command += ["--set", f"data.limit={limit}"] if limit else []
+    command += ["--set", WIDE, "--set", f"train.learning_rate={WIDE_RATE}"] if options.wide else []
     subprocess.run(command, cwd=rounds.ROOT, check=True)
     record = json.loads((out / "compare.json").read_text(encoding="utf-8"))
-    return {"data": data, "limit": limit, "seeds": options.seeds} | {
+    return {"data": data, "limit": limit, "seeds": options.seeds, "wide": options.wide} | {
         "metric": record["metric"],
         "methods": record["methods"],
         "baselines": record["baselines"],
@@ -95,16 +105,15 @@ def table_of_finished(rows):
 
 
 def table(rows):
-    """A line for each method of the newest row of a data set, a size and a choice of methods, and which are near full
-    tuning with little."""
+    """A line for each method of the newest row of a data set and size, and which are near full tuning with little."""
     lines = []
-    newest = {(row["data"], row["limit"], *sorted(method["method"] for method in row["methods"])): row for row in rows}
-    for (name, *_), row in newest.items():
+    for (name, _, wide), row in {(row["data"], row["limit"], row.get("wide", False)): row for row in rows}.items():
         full = next(method for method in row["methods"] if method["method"] == "full")
         lines += [
-            f"\n{name}, {rows_of(row)}, {row['seeds']} seed(s), {row['metric']}, {where(row)}\n",
-            f"| {' | '.join(HEADS + COSTS)} |",
-            f"|{'---|' * len(HEADS + COSTS)}",
+            f"\n{name}, {rows_of(row)}, {row['seeds']} seed(s), {row['metric']}, {where(row)}",
+            f"LoRA has rank 19 on every linear layer and a rate of {WIDE_RATE}\n" if wide else "",
+            f"| {' | '.join(HEADS)} |",
+            f"|{'---|' * len(HEADS)}",
         ]
         near = []
         for method in row["methods"]:
@@ -141,7 +150,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", nargs="+", choices=DATA, default=list(DATA))
     parser.add_argument("--methods", default=METHODS, help="kinds with commas between them")
-    parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=[], help="methods with settings beside them")
+    parser.add_argument("--wide", action="store_true", help="LoRA of rank 19 on every linear layer, and full")
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--limit", type=int, help="rows of each split, 0 for all of them")
     parser.add_argument("--precision", choices=["auto", "fp32", "bf16"], default="auto")
