@@ -5,14 +5,13 @@
 
 The update is folded into the weight once in each forward pass and the layer runs as if it were plain: one product of
 [N, in] with [in, out]. On the way back the gradient of W' is never formed (models/projection.py). A target may be the
-table of words as well (_low_rank_table.py): many rows of entities or terms are learnt there, and nowhere else.
+table of words as well (_low_rank_table.py), where texts have words of their own.
 
 When to use it: little memory, many tasks over one backbone, few rows, or a backbone that must not forget. `full`
 reaches a little further with many rows.
-Cost: r (in + out) parameters for each target, and `out` more with `decomposed`; r a word for a table, of those that
-occur in training. Dropout on the input of A, which some
-implementations offer, has no place in this form: what is dropped differs from row to row, and a folded weight is one
-for all rows. Use the backbone's dropout or R-Drop.
+Cost: r (in + out) parameters for each target, and `out` more with `decomposed`; for a table r a word that occurs in
+training. Dropout on the input of A, which some implementations offer, has no place in this form: what is dropped
+differs from row to row, and a folded weight is one for all rows. Use the backbone's dropout or R-Drop.
 Relations: `full` updates W itself; `head_only` is LoRA with no target; `adalora` deals its rank out by importance.
 References: Hu et al. 2021, LoRA: Low-Rank Adaptation of Large Language Models; Kalajdzievski 2023 (`rank_stabilized`);
 Liu et al. 2024, DoRA (`decomposed`); Meng, Wang and Zhang 2024, PiSSA (`start = "principal"`).
