@@ -105,9 +105,13 @@ def table_of_finished(rows):
 
 
 def table(rows):
-    """A line for each method of the newest row of a data set and size, and which are near full tuning with little."""
+    """A line for each method of the newest row of a data set, size and choice of methods; who is near full tuning."""
     lines = []
-    for (name, _, wide), row in {(row["data"], row["limit"], row.get("wide", False)): row for row in rows}.items():
+    newest = {}
+    for row in rows:
+        chosen = frozenset(method["method"] for method in row["methods"])
+        newest[row["data"], row["limit"], row.get("wide", False), chosen] = row
+    for (name, _, wide, _), row in newest.items():
         full = next(method for method in row["methods"] if method["method"] == "full")
         lines += [
             f"\n{name}, {rows_of(row)}, {row['seeds']} seed(s), {row['metric']}, {where(row)}",
