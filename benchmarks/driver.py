@@ -79,5 +79,7 @@ class Driver:
 
 
 def data_folder() -> Path:
-    """Where the data sets lie."""
+    """Where the data sets lie; ends the program where nobody says it."""
+    if "TUNESMITH_DATA" not in os.environ:
+        sys.exit("name the folder of the data sets with TUNESMITH_DATA")
     return Path(os.environ["TUNESMITH_DATA"])

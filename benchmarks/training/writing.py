@@ -14,12 +14,12 @@ Tokens are those of prompts and answers without padding. The rate is that of the
 
 import argparse
 import json
-import os
 import statistics
 import tempfile
 from pathlib import Path
 
 from benchmarks import machine, rounds
+from benchmarks.driver import data_folder
 
 LOG = Path(__file__).with_suffix(".jsonl")
 BAR = 1.5
@@ -197,11 +197,11 @@ def main():
     parser.add_argument("--variant", choices=VARIANTS, help=argparse.SUPPRESS)
     parser.add_argument("--seed", type=int, default=0, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    options.data = Path(os.environ["TUNESMITH_DATA"])
     if options.table:
         for processor, rows in rounds.by_processor(rounds.read(options.out)).items():
             print(f"## {processor}\n\n{table(rows)}\n")
         return
+    options.data = data_folder()
     if options.variant:
         one(options)
         return
