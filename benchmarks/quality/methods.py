@@ -40,7 +40,7 @@ HEADS = (
     "trained",
     "share of full",
     "seconds",
-    "MB",
+    "peak MB",
     "bundle MB",
 )
 

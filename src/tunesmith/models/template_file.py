@@ -29,6 +29,8 @@ def chat_template(checkpoint: Checkpoint) -> ChatTemplate | None:
             table["chat_template"] = stream.read(MAX_TEMPLATE + 1)
     found = template_in(table, file=str(source if source.is_file() else path))
     control = dict(found.control if found else named_tokens(table))
+    if found and "eos_token" in control:
+        return found
     tokenizer = json.loads(checkpoint.tokenizer_file.read_bytes())
     if "eos_token" not in control and (end := _end_of_text(checkpoint.config, tokenizer)) is not None:
         control["eos_token"] = end

@@ -6,6 +6,7 @@ from pathlib import Path
 from tunesmith.bundle.integrity import read_manifest
 from tunesmith.bundle.join import Member, join
 from tunesmith.bundle.joined_manifest import NAME, JoinedManifest
+from tunesmith.bundle.manifest import Manifest
 from tunesmith.core.errors import MissingInputError, Place, UsageError
 from tunesmith.methods._peft_files import WEIGHTS
 from tunesmith.methods._stacked import AND
@@ -39,7 +40,8 @@ def joined(sources: Sequence[str], *, out: Path, backbone: str | None = None) ->
         raise UsageError(
             "two models would have the same name", code="TS-RUN-042", fix="give names of their own: NAME=FOLDER."
         )
-    base, *below = (backbone or read_manifest(members[0].bundle).base.name).split(AND)
+    first = read_manifest(members[0].bundle)
+    base, *below = (backbone or first.base.name).rsplit(AND, _stacked(first))
     adapters = [Path(folder) for folder in below]
     for folder in adapters:
         _require_adapter(folder, base)
@@ -60,6 +62,13 @@ def _member(source: str) -> Member:
         )
     adapter = RunFolder(run).adapter if run else None
     return Member(name, bundle, adapter if adapter and adapter.is_dir() else None)
+
+
+def _stacked(manifest: Manifest) -> int:
+    """How many adapters lie under a model, as its run was told."""
+    config = manifest.provenance.get("config")
+    adapters = config.get("adapters") if isinstance(config, dict) else None
+    return len(adapters) if isinstance(adapters, list) else 0
 
 
 def _require_adapter(folder: Path, base: str) -> None:

@@ -103,3 +103,12 @@ def test_runs_on_top_of_one_adapter_stand_side_by_side(
     with pytest.raises(MissingInputError, match="is not there"):
         joined(runs, out=tmp_path / "other")
     joined(runs, out=tmp_path / "other", backbone=f"{tiny_bert_folder} + {moved / 'adapter'}")
+
+
+def test_a_backbone_whose_folder_is_named_like_two_is_one(
+    trained: Train, tiny_bert_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tunesmith.run.joining._proved", prove_written)
+    odd = Path(shutil.copytree(tiny_bert_folder, tmp_path / "mine + yours"))
+    runs = [str(trained(name, method=name, backbone=odd)) for name in ("lora", "prefix")]
+    assert joined(runs, out=tmp_path / "desk").adapters == ("lora", "prefix")
